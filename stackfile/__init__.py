@@ -1,0 +1,3 @@
+"""stackfile: declarative build-and-run toolkit for containers."""
+
+__version__ = "0.1.0"

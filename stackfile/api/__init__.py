@@ -1,0 +1,1 @@
+"""`import stackfile`: load, plan, apply, connect. Reaches every engine over HTTP."""

@@ -1,0 +1,1 @@
+"""One verb per file: register(), run(). Output, progress, exit codes."""

@@ -1,0 +1,1 @@
+"""The `stackfile` script, valid as sh and as Python: the thin client."""

@@ -1,0 +1,1 @@
+"""The daemon: composition root and HTTP routes, a file per resource."""

@@ -1,0 +1,1 @@
+"""Engines behind the Engine and Provider seams; `embedded` is ours."""

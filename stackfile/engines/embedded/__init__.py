@@ -1,0 +1,1 @@
+"""The embedded engine: composes images, runtime, network and build."""

@@ -1,0 +1,1 @@
+"""Resources of a stack as a networkx DiGraph: order, cycles, rendering. Pure."""

@@ -1,0 +1,1 @@
+"""Blobs, manifests, layers, snapshots, import and export: what an image is on disk."""

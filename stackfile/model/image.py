@@ -1,0 +1,109 @@
+"""Images as the engine knows them (OCI image-spec config.md and manifest.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stackfile.model.stack import Healthcheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """The part of an OCI image config that a container inherits."""
+
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    environment: tuple[str, ...] = ()
+    """`NAME=value`, in order."""
+    user: str = ""
+    working_dir: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed_ports: tuple[str, ...] = ()
+    """`8000/tcp`."""
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    healthcheck: Healthcheck | None = None
+    shell: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    created_by: str
+    empty_layer: bool = False
+    comment: str = ""
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """An image in the store. `id` is the digest of its config; `layers` are diff ids, lowest first."""
+
+    id: str
+    manifest: str
+    """Digest of the manifest blob."""
+    tags: tuple[str, ...] = ()
+    """Full references: `docker.io/library/busybox:latest`."""
+    created: str = ""
+    """RFC 3339."""
+    size: int = 0
+    architecture: str = "amd64"
+    os: str = "linux"
+    layers: tuple[str, ...] = ()
+    config: ImageConfig = ImageConfig()
+    history: tuple[HistoryEntry, ...] = ()
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStatus:
+    """What the cache says of one step. `reason` says why a miss is one: 'first build', 'app/web.py changed', …"""
+
+    index: int
+    kind: str
+    text: str
+    cached: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildEvaluation:
+    """What a build of a stack image would do. `image` is the image's id when every step is cached."""
+
+    name: str
+    image: str = ""
+    steps: tuple[StepStatus, ...] = ()
+
+    @property
+    def fresh(self) -> bool:
+        return bool(self.image)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """A finished build."""
+
+    name: str
+    image: str
+    steps: tuple[StepStatus, ...]
+    files: int = 0
+    summary: str = ""
+    """For a person: '41 files, 3 programs', '2 steps, on python'."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextEntry:
+    """One entry of a build context. type: file, dir, symlink. `path` is relative, `/`-separated, without `..`."""
+
+    path: str
+    type: str
+    mode: int
+    size: int = 0
+    digest: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextManifest:
+    """A build context by content: its digest (of the canonical JSON) is what a copy step carries."""
+
+    entries: tuple[ContextEntry, ...]

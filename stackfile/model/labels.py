@@ -1,0 +1,17 @@
+"""Labels that say whose a resource is: Compose's own, so that Compose's tools see the same, and ours."""
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
+ONEOFF = "com.docker.compose.oneoff"
+CONFIG_FILES = "com.docker.compose.project.config_files"
+WORKING_DIR = "com.docker.compose.project.working_dir"
+NETWORK = "com.docker.compose.network"
+VOLUME = "com.docker.compose.volume"
+CONFIG_HASH = "com.docker.compose.config-hash"
+IMAGE = "com.docker.compose.image"
+DEPENDS_ON = "com.docker.compose.depends_on"
+VERSION = "com.docker.compose.version"
+
+ENVIRONMENT = "io.stackfile.environment"
+GROUP = "io.stackfile.group"

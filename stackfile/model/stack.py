@@ -1,0 +1,322 @@
+"""A loaded stack: what the file means once every template, variable, overlay and default is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stackfile.errors import Place
+
+SECOND = 1_000_000_000
+"""Durations are integers in nanoseconds, as in the Docker API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """A step between a value and the place that uses it, e.g. `values.log_level`."""
+
+    name: str
+    at: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: the place that uses it, and through what."""
+
+    at: Place
+    via: tuple[Via, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A value that is the content of a secret of the stack."""
+
+    secret: str
+
+
+# ---------------------------------------------------------------- images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """A health check (Compose `healthcheck`). `test` is Docker's form: ("CMD", …), ("CMD-SHELL", text), ("NONE",)."""
+
+    test: tuple[str, ...]
+    interval: int = 30 * SECOND
+    timeout: int = 30 * SECOND
+    retries: int = 3
+    start_period: int = 0
+    start_interval: int = 5 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One recipe step. `kind` is the instruction key; exactly the fields of that kind are set.
+
+    kind      fields
+    host      programs, paths
+    copy, add source, target, chown, chmod, from_image; `context` is filled by who reads the files
+    run       argv (a string in the file becomes ("/bin/sh", "-ec", text))
+    env, label, arg    mapping
+    workdir, user, stopsignal    text
+    entrypoint, cmd, shell, expose, volume    argv
+    healthcheck    healthcheck
+    """
+
+    kind: str
+    programs: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    target: str = ""
+    chown: str = ""
+    chmod: str = ""
+    from_image: str = ""
+    context: str = ""
+    """Digest of the context manifest that holds what `source` names; empty until the files were read."""
+    argv: tuple[str, ...] = ()
+    mapping: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    healthcheck: Healthcheck | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageResource:
+    """An image of the stack: `from` plus recipe steps. `base` is `scratch`, a stack image, or a reference."""
+
+    name: str
+    base: str = "scratch"
+    base_is_stack_image: bool = False
+    steps: tuple[Step, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Full references, the default `<project>/<name>:latest` first."""
+
+
+# ---------------------------------------------------------------- services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`depends_on` of one target. condition: service_started, service_healthy, service_completed_successfully."""
+
+    condition: str = "service_started"
+    restart: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A published port (one port; ranges are expanded). `published` 0 lets the engine choose."""
+
+    target: int
+    published: int = 0
+    host_ip: str = ""
+    protocol: str = "tcp"
+    mode: str = "ingress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A mount of a service or container. type: volume, bind, tmpfs. `source` is a volume key, a path, or empty."""
+
+    type: str
+    target: str
+    source: str = ""
+    read_only: bool = False
+    nocopy: bool = False
+    subpath: str = ""
+    propagation: str = ""
+    create_host_path: bool = True
+    tmpfs_size: int = 0
+    tmpfs_mode: int = 0o1777
+    tmpfs_options: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A config or secret given to a service as a file. kind: config, secret."""
+
+    kind: str
+    source: str
+    target: str
+    uid: str = "0"
+    gid: str = "0"
+    mode: int = 0o444
+    on_change: str = "restart"
+    """restart, recreate, none, or a signal name such as SIGHUP."""
+    content: str | None = None
+    """Set where the content differs by replica; else the resource's content counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Membership of a network. `network` is the stack's key in a service, the network's name in a container."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits. Bytes for memory, CPUs in billionths (Docker's NanoCpus), 0 or "" where there is no limit."""
+
+    memory: int = 0
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpuset: str = ""
+    pids: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """name: no, always, unless-stopped, on-failure. `max_retries` 0 means without end."""
+
+    name: str = "no"
+    max_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of the stack, one of a `for_each` group included."""
+
+    name: str
+    image: str
+    """A key of the stack's images when `image_is_stack_image`, else a reference."""
+    image_is_stack_image: bool = False
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    environment: dict[str, str | SecretRef | None] = field(default_factory=dict)
+    """None passes the variable through from the image (Compose: `KEY:` without a value that is not set)."""
+    user: str = ""
+    working_dir: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    container_name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    files: tuple[FileRef, ...] = ()
+    networks: tuple[Attachment, ...] = ()
+    network_mode: str = ""
+    """Empty for the networks above; else none, host, service:NAME, container:NAME."""
+    depends_on: dict[str, Dependency] = field(default_factory=dict)
+    healthcheck: Healthcheck | None = None
+    restart: RestartPolicy = RestartPolicy()
+    resources: Resources = Resources()
+    replicas: int = 1
+    variants: tuple[Service, ...] = ()
+    """Where the service depends on `replica.index` or `.count`: the whole service as replica 1, 2, … sees it."""
+    counts_replicas: bool = False
+    stop_signal: str = ""
+    stop_grace_period: int | None = None
+    tty: bool = False
+    stdin_open: bool = False
+    init: bool = False
+    read_only: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    shm_size: int = 0
+    ulimits: tuple[Ulimit, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    """`name=address`."""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    sysctls: dict[str, str] = field(default_factory=dict)
+    oom_score_adj: int = 0
+    pull_policy: str = ""
+    profiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkResource:
+    """A network of the stack. `full_name` is the engine's name, `<project>_<name>` unless `name:` says otherwise."""
+
+    name: str
+    full_name: str
+    driver: str = "bridge"
+    subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    internal: bool = False
+    attachable: bool = False
+    enable_ipv6: bool = False
+    external: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeResource:
+    """A volume of the stack."""
+
+    name: str
+    full_name: str
+    driver: str = "local"
+    external: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """How a secret is made when it does not exist. charset: alnum, hex, base64, or the characters themselves."""
+
+    length: int = 32
+    charset: str = "alnum"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigResource:
+    """A config. `content` is its text; None where only per-replica contents exist (FileRef.content)."""
+
+    name: str
+    content: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretResource:
+    """A secret: `content` (from a file, variable, command or literal) or `generate`.
+
+    `content` may be composed of other secrets: then it is a tuple of literals and SecretRefs.
+    """
+
+    name: str
+    content: tuple[str | SecretRef, ...] | None = field(default=None, repr=False)
+    generate: Generate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A whole stack, ready to be turned into a graph of resources.
+
+    `origins` maps `<kind>.<name>/<json pointer>` (e.g. `service.web/environment/LOG_LEVEL`) to where it was written.
+    """
+
+    name: str
+    environment: str = ""
+    directory: str = ""
+    files: tuple[str, ...] = ()
+    images: dict[str, ImageResource] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
+    networks: dict[str, NetworkResource] = field(default_factory=dict)
+    volumes: dict[str, VolumeResource] = field(default_factory=dict)
+    configs: dict[str, ConfigResource] = field(default_factory=dict)
+    secrets: dict[str, SecretResource] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Group of a `for_each` (`worker`) to its members (`worker-mail`, …)."""
+    origins: dict[str, Origin] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Links, addresses, ports, names: what connects containers."""

@@ -1,0 +1,251 @@
+"""The Engine protocol: Docker's nouns, async. Implemented by `engines.embedded.engine.EmbeddedEngine`.
+
+References to objects (`ref`) are an id, a unique prefix of one, or a name; unknown ones raise NotFoundError, ambiguous
+ones ActionError (`ambiguous`). Every create is idempotent to undo: removing what is not there is not an error inside
+the engine's own recovery, but is NotFoundError for a caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stackfile.model.container import (
+    ContainerRecord,
+    ContainerSpec,
+    EngineInfo,
+    ExecRecord,
+    ExecSpec,
+    ExitStatus,
+    NetworkRecord,
+    Stats,
+    VolumeRecord,
+)
+from stackfile.model.event import Event
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord
+from stackfile.model.observed import Drift, Project
+from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of output: stream (1 stdout, 2 stderr), time in ns since the epoch, bytes.
+
+    In `logs` a chunk is one line (with its newline, or without one when the line is still partial); in `attach` and
+    `exec` it is whatever arrived.
+    """
+
+    stream: int
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since_ns: int = 0
+    until_ns: int = 0
+    tail: int | None = None
+
+
+class Streams(Protocol):
+    """A live connection to a process: attach or exec. Always `close()` it."""
+
+    tty: bool
+
+    def output(self) -> AsyncIterator[LogChunk]:
+        """Output until the process ends (or the container does)."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send to stdin; waits while the process does not read (back-pressure)."""
+        ...
+
+    async def close_stdin(self) -> None:
+        """End of file on stdin (for a container only when `stdin_once`)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Progress = Callable[[str], None]
+"""Receives one line for a person at a time."""
+
+
+class Engine(Protocol):
+    """An engine that holds containers."""
+
+    async def info(self) -> EngineInfo: ...
+
+    # ---- images
+    async def image_list(self) -> Sequence[ImageRecord]: ...
+    async def image_get(self, ref: str) -> ImageRecord:
+        """Raises NotFoundError (`image-not-found`)."""
+        ...
+
+    async def image_tag(self, ref: str, tag: str) -> None: ...
+    async def image_remove(self, ref: str, *, force: bool = False) -> Sequence[tuple[str, str]]:
+        """Untag or delete. Returns ("untagged", ref) and ("deleted", id) pairs. ConflictError (`in-use`)."""
+        ...
+
+    async def image_evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
+        """What building these stack images would do, in dependency order; changes nothing."""
+        ...
+
+    async def image_build(
+        self,
+        images: Mapping[str, ImageResource],
+        name: str,
+        *,
+        no_cache: bool = False,
+        progress: Progress | None = None,
+    ) -> BuildResult:
+        """Build one stack image whose bases are built already. ActionError (`build-failed`)."""
+        ...
+
+    # ---- build contexts
+    async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
+        """Take a context manifest (verified against its digest); return the digests of files not here yet."""
+        ...
+
+    async def blob_put(self, digest: str, data: AsyncIterator[bytes]) -> None:
+        """Store content. ActionError (`digest-mismatch`) when it is not what the digest says."""
+        ...
+
+    # ---- containers
+    async def container_create(self, spec: ContainerSpec) -> str:
+        """Returns the id. ConflictError (`name-taken`), NotFoundError (`image-not-found`)."""
+        ...
+
+    async def container_start(self, ref: str) -> bool:
+        """False when it was running already."""
+        ...
+
+    async def container_stop(self, ref: str, *, timeout: float | None = None, signal: str = "") -> bool:
+        """Stop signal, grace, SIGKILL; by user's wish (restart policies stay quiet). False when not running."""
+        ...
+
+    async def container_restart(self, ref: str, *, timeout: float | None = None) -> None: ...
+    async def container_kill(self, ref: str, signal: str = "SIGKILL") -> None:
+        """ConflictError (`not-running`)."""
+        ...
+
+    async def container_pause(self, ref: str) -> None: ...
+    async def container_unpause(self, ref: str) -> None: ...
+    async def container_remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
+        """ConflictError (`already-running`) without `force`. `volumes` takes anonymous volumes along."""
+        ...
+
+    async def container_rename(self, ref: str, name: str) -> None: ...
+    async def container_get(self, ref: str) -> ContainerRecord: ...
+    async def container_list(self, *, project: str = "", all: bool = True) -> Sequence[ContainerRecord]:  # noqa: A002
+        ...
+
+    async def container_update(self, ref: str, spec: ContainerSpec) -> None:
+        """Store `spec` and apply at once what can be applied to a running container (limits, ports, networks,
+        file contents, health check, …); what cannot is applied at the next start. Never restarts."""
+        ...
+
+    async def container_wait(self, ref: str, condition: str = "not-running") -> ExitStatus:
+        """condition: not-running, next-exit, removed."""
+        ...
+
+    async def container_wait_healthy(self, ref: str, timeout: float) -> ContainerRecord:
+        """Until healthy (running is enough without a health check). ActionError: `unhealthy`, `exited-early`,
+        `timeout`."""
+        ...
+
+    async def container_resize(self, ref: str, rows: int, columns: int) -> None: ...
+    async def container_stats(self, ref: str) -> Stats: ...
+    async def container_top(self, ref: str) -> tuple[list[str], list[list[str]]]:
+        """Titles and rows of the container's processes."""
+        ...
+
+    def container_logs(self, ref: str, query: LogQuery) -> AsyncIterator[LogChunk]: ...
+    async def container_attach(
+        self, ref: str, *, stdin: bool, stdout: bool = True, stderr: bool = True, logs: bool = False
+    ) -> Streams:
+        """Works before start: output begins with the first byte after the attach (all of it with `logs`)."""
+        ...
+
+    # ---- exec
+    async def exec_create(self, ref: str, spec: ExecSpec) -> str: ...
+    async def exec_start(self, exec_id: str, *, detach: bool = False) -> Streams | None: ...
+    async def exec_get(self, exec_id: str) -> ExecRecord: ...
+    async def exec_resize(self, exec_id: str, rows: int, columns: int) -> None: ...
+
+    # ---- networks and volumes
+    async def network_create(self, spec: NetworkRecord) -> str:
+        """`spec.id`, `.interface` and empty subnets are filled by the engine. Returns the id."""
+        ...
+
+    async def network_get(self, ref: str) -> NetworkRecord: ...
+    async def network_list(self, *, project: str = "") -> Sequence[NetworkRecord]: ...
+    async def network_remove(self, ref: str) -> None:
+        """ConflictError (`network-in-use`)."""
+        ...
+
+    async def network_connect(self, ref: str, container: str, attachment: Attachment) -> None: ...
+    async def network_disconnect(self, ref: str, container: str, *, force: bool = False) -> None: ...
+    async def volume_create(self, spec: VolumeRecord) -> VolumeRecord: ...
+    async def volume_get(self, name: str) -> VolumeRecord: ...
+    async def volume_list(self, *, project: str = "") -> Sequence[VolumeRecord]: ...
+    async def volume_remove(self, name: str) -> None:
+        """ConflictError (`volume-in-use`)."""
+        ...
+
+    # ---- content of configs and secrets
+    async def file_key(self, data: bytes) -> str:
+        """The HMAC that `file_put` would answer, without storing."""
+        ...
+
+    async def file_put(self, project: str, kind: str, name: str, data: bytes) -> str:
+        """Keep content; returns its key (for FileMount.key, ContainerSpec.secret_keys)."""
+        ...
+
+    async def secret_resolve(
+        self,
+        project: str,
+        name: str,
+        content: tuple[str | SecretRef, ...] | None,
+        generate: Generate | None,
+        *,
+        create: bool,
+    ) -> str:
+        """Key of a secret: composed from others, or generated once and kept. "" when it would have to be generated
+        and `create` is false."""
+        ...
+
+    async def file_remove(self, project: str, kind: str = "", name: str = "") -> None:
+        """Forget contents (all of the project, of a kind, or one)."""
+        ...
+
+    async def file_names(self, project: str, kind: str) -> Sequence[str]: ...
+
+    # ---- projects
+    async def project_get(self, name: str) -> Project | None: ...
+    async def project_put(self, project: Project) -> None: ...
+    async def project_remove(self, name: str) -> None: ...
+    async def project_list(self) -> Sequence[Project]: ...
+
+    # ---- facts and events
+    async def drift(self, project: str) -> Sequence[Drift]:
+        """Kernel facts that differ from what was applied."""
+        ...
+
+    async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
+        """(check, status ok|warning|missing, what was found, how to mend it)."""
+        ...
+
+    def events(self, *, since: int = 0, follow: bool = True, until_ns: int = 0) -> AsyncIterator[Event]:
+        """Events with a sequence number above `since` (0: from now on when following)."""
+        ...
+
+    def publish(self, kind: str, action: str, identity: str, attributes: Mapping[str, str]) -> None:
+        """Put an event on the bus."""
+        ...

@@ -1,0 +1,1 @@
+"""Observe, diff, plan, apply, watch. Knows Provider alone, never an engine."""

@@ -1,0 +1,1 @@
+"""Distribution client and server (OCI distribution-spec)."""

@@ -1,0 +1,1 @@
+"""Names for containers: DNS in a process of its own."""

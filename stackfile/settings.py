@@ -1,0 +1,72 @@
+"""Settings of an engine: one table that gives name, environment variable, default and help.
+
+Every setting can be set by environment variable, so that any number of engines live side by side, each with its own
+roots, bridge names, nftables table, cgroup parent and address pool.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stackfile.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. `variable` is the environment variable that overrides `default`."""
+
+    name: str
+    variable: str
+    default: str
+    help: str
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("root", "STACKFILE_ROOT", "/var/lib/stackfile", "state root: images, volumes, specs"),
+    Setting("run", "STACKFILE_RUN", "/run/stackfile", "run root: sockets, FIFOs, what a reboot empties"),
+    Setting("bridge_prefix", "STACKFILE_BRIDGE_PREFIX", "sf", "prefix of interface names (at most 5 bytes)"),
+    Setting("nft_table", "STACKFILE_NFT_TABLE", "stackfile", "name of the nftables table"),
+    Setting("cgroup_parent", "STACKFILE_CGROUP_PARENT", "stackfile", "cgroup below which containers live"),
+    Setting("address_pool", "STACKFILE_ADDRESS_POOL", "10.89.0.0/16", "IPv4 pool that networks take a /24 from"),
+    Setting("log_level", "STACKFILE_LOG_LEVEL", "info", "level of the daemon's log"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one engine, all of them text; paths are absolute."""
+
+    root: str
+    run: str
+    bridge_prefix: str
+    nft_table: str
+    cgroup_parent: str
+    address_pool: str
+    log_level: str
+
+    @property
+    def socket(self) -> str:
+        """Path of the daemon's HTTP socket."""
+        return f"{self.run}/stackfile.sock"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give a child process these settings."""
+        return {row.variable: getattr(self, row.name) for row in TABLE}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environ` (the process's by default).
+
+    Raises UsageError (`bad-setting`) for a relative root or a prefix that makes interface names too long.
+    """
+    source = os.environ if environ is None else environ
+    values = {row.name: source.get(row.variable) or row.default for row in TABLE}
+    for name in ("root", "run"):
+        if not values[name].startswith("/"):
+            raise UsageError("bad-setting", f"{name} must be an absolute path, not {values[name]!r}")
+        values[name] = os.path.normpath(values[name])
+    if len(values["bridge_prefix"].encode()) > 5:
+        raise UsageError("bad-setting", f"bridge prefix {values['bridge_prefix']!r} is longer than 5 bytes")
+    return Settings(**values)

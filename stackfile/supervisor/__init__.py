@@ -1,0 +1,1 @@
+"""The supervisor: starts the others, holds what must survive them, reaps orphans."""

@@ -1,0 +1,1 @@
+"""A warm process that runs one command per fork."""
