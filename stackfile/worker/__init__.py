@@ -1,1 +1,0 @@
-"""A warm process that runs one command per fork."""
