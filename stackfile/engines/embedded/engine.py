@@ -1,0 +1,267 @@
+"""EmbeddedEngine: the facade. Every method delegates to the collaborator that owns the concept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from stackfile.engines.embedded.composition import Composition, compose
+from stackfile.model.container import (
+    ContainerRecord,
+    ContainerSpec,
+    EngineInfo,
+    ExecRecord,
+    ExecSpec,
+    ExitStatus,
+    NetworkRecord,
+    Stats,
+    VolumeRecord,
+)
+from stackfile.model.event import Event
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord
+from stackfile.model.observed import Drift, Project
+from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
+from stackfile.provider.engine import LogChunk, LogQuery, Progress, Streams
+from stackfile.settings import Settings
+
+
+class EmbeddedEngine:
+    """Implements `provider.engine.Engine` with our own runtime, network, images and build.
+
+    Needs the supervisor, shim and resolver of the same settings to be running. Lives in one asyncio loop.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._composition: Composition | None = None
+
+    @property
+    def _parts(self) -> Composition:
+        assert self._composition is not None, "engine is not open"
+        return self._composition
+
+    @property
+    def id(self) -> str:
+        """The engine's id: 32 hex digits, kept in the state root."""
+        return self._parts.core.state.engine_id
+
+    async def open(self) -> None:
+        """Take the roots (EngineError `engine-locked` when another daemon has them) and recover.
+
+        Recovery compares databases, kernel, shim and supervisor: what runs is adopted, what was half done is finished
+        or undone, what nobody owns is released, and after a reboot containers start again by policy.
+        """
+        assert self._composition is None, "engine is open already"
+        composition = compose(self.settings)
+        try:
+            await composition.open()
+        except BaseException:
+            await composition.close()
+            raise
+        self._composition = composition
+
+    async def close(self) -> None:
+        """Let go of everything; containers keep running."""
+        composition, self._composition = self._composition, None
+        if composition is not None:
+            await composition.close()
+
+    async def info(self) -> EngineInfo:
+        return self._parts.info.engine()
+
+    # ---- images
+
+    async def image_list(self) -> Sequence[ImageRecord]:
+        return self._parts.images.list()
+
+    async def image_get(self, ref: str) -> ImageRecord:
+        return self._parts.images.get(ref)
+
+    async def image_tag(self, ref: str, tag: str) -> None:
+        self._parts.images.tag(ref, tag)
+
+    async def image_remove(self, ref: str, *, force: bool = False) -> Sequence[tuple[str, str]]:
+        return await self._parts.images.remove(ref, force)
+
+    async def image_evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
+        return await self._parts.images.evaluate(images)
+
+    async def image_build(
+        self,
+        images: Mapping[str, ImageResource],
+        name: str,
+        *,
+        no_cache: bool = False,
+        progress: Progress | None = None,
+    ) -> BuildResult:
+        return await self._parts.images.build(images, name, no_cache=no_cache, progress=progress)
+
+    # ---- build contexts
+
+    async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
+        return await self._parts.images.context_missing(digest, manifest)
+
+    async def blob_put(self, digest: str, data: AsyncIterator[bytes]) -> None:
+        await self._parts.images.blob_put(digest, data)
+
+    # ---- containers
+
+    async def container_create(self, spec: ContainerSpec) -> str:
+        return await self._parts.containers.create(spec)
+
+    async def container_start(self, ref: str) -> bool:
+        return await self._parts.lifecycle.start(self._parts.registry.find(ref))
+
+    async def container_stop(self, ref: str, *, timeout: float | None = None, signal: str = "") -> bool:
+        return await self._parts.lifecycle.stop(self._parts.registry.find(ref), timeout, signal)
+
+    async def container_restart(self, ref: str, *, timeout: float | None = None) -> None:
+        await self._parts.lifecycle.restart(self._parts.registry.find(ref), timeout)
+
+    async def container_kill(self, ref: str, signal: str = "SIGKILL") -> None:
+        await self._parts.lifecycle.kill(self._parts.registry.find(ref), signal)
+
+    async def container_pause(self, ref: str) -> None:
+        await self._parts.lifecycle.pause(self._parts.registry.find(ref))
+
+    async def container_unpause(self, ref: str) -> None:
+        await self._parts.lifecycle.unpause(self._parts.registry.find(ref))
+
+    async def container_remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
+        await self._parts.containers.remove(self._parts.registry.find(ref), force=force, volumes=volumes)
+
+    async def container_rename(self, ref: str, name: str) -> None:
+        await self._parts.containers.rename(self._parts.registry.find(ref), name)
+
+    async def container_get(self, ref: str) -> ContainerRecord:
+        return self._parts.containers.record(self._parts.registry.find(ref))
+
+    async def container_list(self, *, project: str = "", all: bool = True) -> Sequence[ContainerRecord]:  # noqa: A002
+        return self._parts.containers.list(project, all)
+
+    async def container_update(self, ref: str, spec: ContainerSpec) -> None:
+        await self._parts.update.update(self._parts.registry.find(ref), spec)
+
+    async def container_wait(self, ref: str, condition: str = "not-running") -> ExitStatus:
+        return await self._parts.containers.wait(self._parts.registry.find(ref), condition)
+
+    async def container_wait_healthy(self, ref: str, timeout: float) -> ContainerRecord:
+        container = self._parts.registry.find(ref)
+        await self._parts.supervision.wait_healthy(container, timeout)
+        return self._parts.containers.record(container)
+
+    async def container_resize(self, ref: str, rows: int, columns: int) -> None:
+        await self._parts.streams.resize(self._parts.registry.find(ref), rows, columns)
+
+    async def container_stats(self, ref: str) -> Stats:
+        return self._parts.info.stats(self._parts.registry.find(ref))
+
+    async def container_top(self, ref: str) -> tuple[list[str], list[list[str]]]:
+        return self._parts.info.top(self._parts.registry.find(ref))
+
+    def container_logs(self, ref: str, query: LogQuery) -> AsyncIterator[LogChunk]:
+        return self._parts.streams.logs(self._parts.registry.find(ref), query)
+
+    async def container_attach(
+        self, ref: str, *, stdin: bool, stdout: bool = True, stderr: bool = True, logs: bool = False
+    ) -> Streams:
+        container = self._parts.registry.find(ref)
+        return await self._parts.streams.attach(container, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs)
+
+    # ---- exec
+
+    async def exec_create(self, ref: str, spec: ExecSpec) -> str:
+        return self._parts.execs.create(self._parts.registry.find(ref), spec)
+
+    async def exec_start(self, exec_id: str, *, detach: bool = False) -> Streams | None:
+        return await self._parts.execs.start(exec_id, detach)
+
+    async def exec_get(self, exec_id: str) -> ExecRecord:
+        return self._parts.execs.get(exec_id)
+
+    async def exec_resize(self, exec_id: str, rows: int, columns: int) -> None:
+        await self._parts.execs.resize(exec_id, rows, columns)
+
+    # ---- networks and volumes
+
+    async def network_create(self, spec: NetworkRecord) -> str:
+        return self._parts.networks.create(spec).id
+
+    async def network_get(self, ref: str) -> NetworkRecord:
+        return self._parts.networks.find(ref)
+
+    async def network_list(self, *, project: str = "") -> Sequence[NetworkRecord]:
+        return self._parts.networks.list(project)
+
+    async def network_remove(self, ref: str) -> None:
+        self._parts.networks.remove(ref)
+
+    async def network_connect(self, ref: str, container: str, attachment: Attachment) -> None:
+        await self._parts.update.connect(self._parts.registry.find(container), ref, attachment)
+
+    async def network_disconnect(self, ref: str, container: str, *, force: bool = False) -> None:
+        await self._parts.update.disconnect(self._parts.registry.find(container), ref, force)
+
+    async def volume_create(self, spec: VolumeRecord) -> VolumeRecord:
+        return self._parts.volumes.create(spec)
+
+    async def volume_get(self, name: str) -> VolumeRecord:
+        return self._parts.volumes.get(name)
+
+    async def volume_list(self, *, project: str = "") -> Sequence[VolumeRecord]:
+        return self._parts.volumes.list(project)
+
+    async def volume_remove(self, name: str) -> None:
+        self._parts.volumes.remove(name)
+
+    # ---- content of configs and secrets
+
+    async def file_key(self, data: bytes) -> str:
+        return self._parts.files.key(data)
+
+    async def file_put(self, project: str, kind: str, name: str, data: bytes) -> str:
+        return self._parts.files.put(project, kind, name, data)
+
+    async def secret_resolve(
+        self,
+        project: str,
+        name: str,
+        content: tuple[str | SecretRef, ...] | None,
+        generate: Generate | None,
+        *,
+        create: bool,
+    ) -> str:
+        return self._parts.files.resolve_secret(project, name, content, generate, create=create)
+
+    async def file_remove(self, project: str, kind: str = "", name: str = "") -> None:
+        self._parts.files.remove(project, kind, name)
+
+    async def file_names(self, project: str, kind: str) -> Sequence[str]:
+        return self._parts.files.names(project, kind)
+
+    # ---- projects
+
+    async def project_get(self, name: str) -> Project | None:
+        return self._parts.projects.get(name)
+
+    async def project_put(self, project: Project) -> None:
+        self._parts.projects.put(project)
+
+    async def project_remove(self, name: str) -> None:
+        self._parts.projects.remove(name)
+
+    async def project_list(self) -> Sequence[Project]:
+        return self._parts.projects.list()
+
+    # ---- facts and events
+
+    async def drift(self, project: str) -> Sequence[Drift]:
+        return self._parts.drift.find(project)
+
+    async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
+        return self._parts.doctor.check()
+
+    def events(self, *, since: int = 0, follow: bool = True, until_ns: int = 0) -> AsyncIterator[Event]:
+        return self._parts.bus.events(since=since, follow=follow, until_ns=until_ns)
+
+    def publish(self, kind: str, action: str, identity: str, attributes: Mapping[str, str]) -> None:
+        self._parts.bus.publish(kind, action, identity, attributes)
