@@ -1,0 +1,159 @@
+"""Fixtures for all tests: an engine of the test's own, and the command line against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackfile.settings import Settings
+from tests import leaks
+
+_numbers = count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root are skipped without it."""
+    if os.geteuid() == 0:
+        return
+    skip = pytest.mark.skip(reason="needs root")
+    for item in items:
+        if item.get_closest_marker("root"):
+            item.add_marker(skip)
+
+
+def test_settings(directory: Path) -> Settings:
+    """Settings that no other engine on this machine shares, with roots below `directory`."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    number = (os.getpid() * 8 + next(_numbers)) % 4096
+    return Settings(
+        root=f"{directory}/state",
+        run=f"{directory}/run",
+        bridge_prefix=f"t{number:03x}",
+        nft_table=f"stackfile-t{number:03x}",
+        cgroup_parent=f"stackfile-t{number:03x}",
+        address_pool=f"10.{200 + worker}.0.0/16",
+        log_level="debug",
+    )
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+@dataclass
+class Box:
+    """An engine with roots of its own, and `stackfile` run against it as a user would run it."""
+
+    settings: Settings
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def popen(self, *args: str, cwd: Path | None = None, **options: Any) -> subprocess.Popen[str]:
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-I", "-m", "stackfile", *args],
+            cwd=cwd or self.directory,
+            env={**os.environ, **self.settings.environment(), **self.environment},
+            text=True,
+            **options,
+        )
+
+    def run(
+        self, *args: str, cwd: Path | None = None, code: int | None = 0, stdin: str | None = None, timeout: float = 90
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; its exit code must be `code` (None: any)."""
+        process = self.popen(*args, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
+        out, err = process.communicate(stdin, timeout=timeout)
+        if code is not None:
+            assert process.returncode == code, f"{args} exited {process.returncode}, not {code}\n{out}\n{err}\n{self.logs()}"
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+    def json(self, *args: str, cwd: Path | None = None) -> Any:
+        return json.loads(self.run(*args, "--json", cwd=cwd).stdout)
+
+    def containers(self, project: str | None = None) -> list[dict[str, Any]]:
+        """`ps` as data, of the stack in the box's directory."""
+        options = ("-p", project) if project else ()
+        return list(self.json(*options, "ps", "-a"))
+
+    def logs(self) -> str:
+        """The ends of our processes' logs: what to read when a test fails."""
+        parts = [
+            f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}"
+            for path in sorted(Path(self.settings.run).glob("*.log"))
+        ]
+        return "\n".join(parts)
+
+    @property
+    def supervisor(self) -> int:
+        """Pid of the supervisor, which holds the engine's lock."""
+        inode = os.stat(f"{self.settings.run}/lock").st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
+                return int(fields[4])
+        raise AssertionError("no supervisor holds the lock")
+
+    def watch(self) -> leaks.Watch:
+        return leaks.Watch((self.settings.root, self.settings.run), (self.supervisor,))
+
+    def stack(self, text: str, name: str = "stack.yaml") -> Path:
+        """Write the stack file of the box's directory."""
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def close(self) -> None:
+        """Stop the engine with everything in it; nothing of it may be left."""
+        if os.path.exists(f"{self.settings.run}/lock"):
+            self.run("daemon", "stop", "--force", code=None)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(self._left()):
+            time.sleep(0.05)
+        left = list(self._left())
+        assert not left, f"left behind: {left}\n{self.logs()}"
+
+    def _left(self) -> Iterator[str]:
+        for name in os.listdir("/sys/class/net"):
+            if name.startswith(self.settings.bridge_prefix):
+                yield f"link {name}"
+        for path in Path("/sys/fs/cgroup").glob(f"*/{self.settings.cgroup_parent}/*/"):
+            yield f"cgroup {path}"
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            if f"{self.directory}/" in line:
+                yield f"mount {line}"
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    """An engine of this test's own (started by the first command that needs it), stopped and checked at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="sf-", dir="/var/tmp"))
+    work = directory / "work"
+    work.mkdir()
+    made = Box(test_settings(directory), work)
+    try:
+        yield made
+        made.close()
+    finally:
+        for pid in reversed(leaks.descendants([made.supervisor] if _locked(made) else [])):
+            os.kill(pid, 9)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _locked(made: Box) -> bool:
+    try:
+        return made.supervisor > 0
+    except (AssertionError, OSError):
+        return False
