@@ -1,1 +1,58 @@
-"""`import stackfile`: load, plan, apply, connect. Reaches every engine over HTTP."""
+"""What programs and the command line use: load stack files, and reach an engine over HTTP.
+
+What belongs here: the client of the daemon's API, starting the embedded engine, reading files with the caller's
+rights. What does not: deciding what to change (reconcile), printing (cli). Names are imported on first use, because a
+client's start-up time is felt at every command.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stackfile.api.client import Client
+    from stackfile.api.hijacked import Hijacked
+    from stackfile.api.launch import connect
+    from stackfile.api.replies import LogLine, Ping
+    from stackfile.api.stacks import apply, config, graph, load, plan
+    from stackfile.language import LoadOptions
+
+_HOMES = {
+    "Client": "stackfile.api.client",
+    "Hijacked": "stackfile.api.hijacked",
+    "LoadOptions": "stackfile.language",
+    "LogLine": "stackfile.api.replies",
+    "Ping": "stackfile.api.replies",
+    "apply": "stackfile.api.stacks",
+    "config": "stackfile.api.stacks",
+    "connect": "stackfile.api.launch",
+    "graph": "stackfile.api.stacks",
+    "load": "stackfile.api.stacks",
+    "plan": "stackfile.api.stacks",
+}
+
+__all__ = [
+    "Client",
+    "Hijacked",
+    "LoadOptions",
+    "LogLine",
+    "Ping",
+    "apply",
+    "config",
+    "connect",
+    "graph",
+    "load",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

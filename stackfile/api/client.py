@@ -1,0 +1,328 @@
+"""The client of a daemon: one method a request, typed results, streams as iterators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from stackfile import wire
+from stackfile.api.hijacked import Hijacked
+from stackfile.api.http import Transport, path_of
+from stackfile.api.replies import Finding, JobInfo, LogLine, Ping
+from stackfile.errors import ActionError, StackfileError
+from stackfile.model.container import ContainerRecord, ContainerSpec, ExecRecord, ExecSpec, ExitStatus
+from stackfile.model.event import Event, JobEvent
+from stackfile.model.image import ImageRecord
+from stackfile.model.observed import DownOptions, Project, UpOptions
+from stackfile.model.plan import Plan
+from stackfile.model.stack import Stack
+
+OURS = ("stackfile", "v1")
+_UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+_HEADER = 8
+
+
+class Client:
+    """Speaks to one daemon. Made by `connect`. Not to be shared by threads while a stream is read."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def host(self) -> str:
+        """Where the daemon listens: a socket's path, or a URL."""
+        return str(self._transport.address)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    # ---- the daemon
+
+    def ping(self, *, timeout: float = 10.0) -> Ping:
+        return wire.decode(self._get("ping", timeout=timeout, what="the daemon's first answer"), Ping)
+
+    def doctor(self) -> list[Finding]:
+        return wire.decode(self._get("doctor"), list[Finding])
+
+    def shutdown(self, force: bool = False) -> None:
+        """End the daemon and what belongs to it. ConflictError while containers run, unless `force` stops them."""
+        self._transport.json("POST", path_of(*OURS, "shutdown", force=force), timeout=None, what="daemon stop")
+
+    def docker(self, method: str, *parts: str, value: object = None, **query: object) -> Any:
+        """A request of the Docker family, for what has no method here (version, info, top, stats); parsed JSON."""
+        body = self._transport.json(method, path_of(*parts, **query), value)
+        return json.loads(body) if body.strip() else None
+
+    # ---- stacks
+
+    def plan(self, stack: Stack, options: UpOptions = UpOptions()) -> Plan:  # noqa: B008
+        """What `up` would do. Uploads what the stack's copy steps read first."""
+        stack = self.upload(stack)
+        body = {"stack": stack, "options": options}
+        return wire.decode(self._post(body, "plan", timeout=None, what="the plan"), Plan)
+
+    def up(self, stack: Stack, options: UpOptions = UpOptions()) -> Iterator[JobEvent]:  # noqa: B008
+        """Make the machine match. Closing the iterator counts as an interrupt."""
+        return self._job({"kind": "up", "stack": self.upload(stack), "options": options})
+
+    def down(self, project: str, options: DownOptions = DownOptions()) -> Iterator[JobEvent]:  # noqa: B008
+        return self._job({"kind": "down", "project": project, "options": options})
+
+    def build(self, stack: Stack, names: Sequence[str] = (), no_cache: bool = False) -> Iterator[JobEvent]:
+        """Build the named stack images (all when empty) and what they stand on."""
+        return self._job(
+            {"kind": "build", "stack": self.upload(stack), "names": list(names), "options": {"no_cache": no_cache}}
+        )
+
+    def lifecycle(self, verb: str, project: str, services: Sequence[str] = (), **options: object) -> Iterator[JobEvent]:
+        """verb: start, stop, restart, kill, rm. Options as the verb has them (timeout, signal, volumes, force)."""
+        return self._job({"kind": verb, "project": project, "services": list(services), "options": options})
+
+    def interrupt(self, job_id: str) -> None:
+        """Start nothing new in this job; what is under way is finished."""
+        self._post(None, "jobs", job_id, "interrupt")
+
+    def jobs(self) -> list[JobInfo]:
+        return wire.decode(self._get("jobs"), list[JobInfo])
+
+    def job_events(self, job_id: str, after: int = 0) -> Iterator[JobEvent]:
+        """Events of a job with a sequence number above `after`, until its end. Closing it leaves the job alone."""
+        return self._stream("GET", path_of(*OURS, "jobs", job_id, "events", after=after), None)
+
+    def upload(self, stack: Stack) -> Stack:
+        """Read what the stack's copy steps name, send what the engine lacks; the stack with its contexts filled."""
+        from stackfile.api.stacks import contexts_of
+
+        stack, contexts = contexts_of(stack)
+        for context in contexts:
+            answer = json.loads(
+                self._post({"digest": context.digest, "manifest": context.text}, "contexts", what="the build context")
+            )
+            for digest in answer["missing"]:
+                self._put_blob(digest, context.read(digest))
+        return stack
+
+    # ---- what exists
+
+    def projects(self) -> list[Project]:
+        return wire.decode(self._get("projects"), list[Project])
+
+    def project(self, name: str) -> Project:
+        """Raises NotFoundError."""
+        return wire.decode(self._get("projects", name), Project)
+
+    def containers(self, project: str = "") -> list[ContainerRecord]:
+        """All containers, or those of a project, running or not."""
+        body = self._get("projects", project, "containers") if project else self._get("containers")
+        return wire.decode(body, list[ContainerRecord])
+
+    def container(self, ref: str) -> ContainerRecord:
+        """By id, unique prefix of one, or name. Raises NotFoundError."""
+        return wire.decode(self._get("containers", ref), ContainerRecord)
+
+    def images(self) -> list[ImageRecord]:
+        return wire.decode(self._get("images"), list[ImageRecord])
+
+    def image(self, ref: str) -> ImageRecord:
+        """Raises NotFoundError (`image-not-found`)."""
+        return wire.decode(self._get("images", ref), ImageRecord)
+
+    def events(self, *, since: int = 0, follow: bool = True, project: str = "") -> Iterator[Event]:
+        """Events above sequence number `since`."""
+        target = path_of(*OURS, "events", since=since, follow=follow, project=project or None)
+        with self._transport.request("GET", target, timeout=None) as answer:
+            for line in answer.lines():
+                yield wire.decode(line, Event)
+
+    # ---- one container
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container; `spec.image` may be a reference. Returns the id."""
+        return str(json.loads(self._post(spec, "containers"))["id"])
+
+    def start(self, ref: str) -> None:
+        """No error when it is running already."""
+        self._container("POST", ref, "start", timeout=None)
+
+    def stop(self, ref: str, timeout: float | None = None) -> None:
+        """`timeout`: seconds until SIGKILL, the container's own grace when None."""
+        self._container("POST", ref, "stop", t=timeout, timeout=None)
+
+    def restart(self, ref: str, timeout: float | None = None) -> None:
+        self._container("POST", ref, "restart", t=timeout, timeout=None)
+
+    def kill(self, ref: str, signal: str = "SIGKILL") -> None:
+        """ConflictError (`not-running`)."""
+        self._container("POST", ref, "kill", signal=signal)
+
+    def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
+        """`volumes` takes anonymous volumes along."""
+        self._transport.json(
+            "DELETE", path_of("containers", ref, force=force, v=volumes), timeout=None, what=f"removal of {ref}"
+        )
+
+    def wait(self, ref: str, condition: str = "not-running") -> ExitStatus:
+        """Until `condition`: not-running, next-exit, removed. Registered when the answer's head arrives."""
+        return self.wait_started(ref, condition)()
+
+    def wait_started(self, ref: str, condition: str = "not-running") -> _Wait:
+        """Register the wait now; calling the result blocks for the end. Lets `start` come in between."""
+        target = path_of("containers", ref, "wait", condition=condition)
+        return _Wait(self._transport, target, f"the end of {ref}")
+
+    def attach(
+        self, ref: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True, logs: bool = False
+    ) -> Hijacked:
+        """Works before start. Output begins with the first byte after the attach (all of it with `logs`)."""
+        tty = self.container(ref).spec.tty
+        target = path_of("containers", ref, "attach", stream=1, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs)
+        return self._hijack(target, None, tty)
+
+    def resize(self, ref: str, rows: int, columns: int) -> None:
+        self._container("POST", ref, "resize", h=rows, w=columns)
+
+    def logs(
+        self,
+        container: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int = 0,
+        stdout: bool = True,
+        stderr: bool = True,
+    ) -> Iterator[LogLine]:
+        """Lines of a container's output in order of time. `since_ns` and `until_ns` count from the epoch."""
+        target = path_of(
+            "containers", container, "logs", stdout=stdout, stderr=stderr, follow=follow, timestamps=1,
+            tail="all" if tail is None else tail,
+            since=_seconds(since_ns), until=_seconds(until_ns),
+        )  # fmt: skip
+        with self._transport.request("GET", target, timeout=None) as answer:
+            # A TTY's log is not multiplexed: each line begins with its time.
+            raw = answer.header("Content-Type") == "application/vnd.docker.raw-stream"
+            if raw:
+                for line in answer.lines():
+                    yield _log_line(1, line + b"\n")
+                return
+            while len(header := answer.read_exactly(_HEADER)) == _HEADER:
+                yield _log_line(header[0], answer.read_exactly(int.from_bytes(header[4:], "big")))
+
+    # ---- exec
+
+    def exec_create(self, ref: str, spec: ExecSpec) -> str:
+        """Returns the id of the exec."""
+        body = {
+            "AttachStdin": spec.stdin, "AttachStdout": spec.stdout, "AttachStderr": spec.stderr, "Tty": spec.tty,
+            "Cmd": list(spec.argv), "Env": list(spec.environment), "User": spec.user, "WorkingDir": spec.working_dir,
+            "Privileged": spec.privileged, "DetachKeys": spec.detach_keys,
+        }  # fmt: skip
+        return str(json.loads(self._transport.json("POST", path_of("containers", ref, "exec"), body))["Id"])
+
+    def exec_start(self, exec_id: str, *, tty: bool = False) -> Hijacked:
+        body = json.dumps({"Detach": False, "Tty": tty}).encode()
+        return self._hijack(path_of("exec", exec_id, "start"), body, tty)
+
+    def exec_detached(self, exec_id: str) -> None:
+        """Start without a connection to the process."""
+        self._transport.json("POST", path_of("exec", exec_id, "start"), {"Detach": True})
+
+    def exec_get(self, exec_id: str) -> ExecRecord:
+        return wire.decode(self._get("exec", exec_id), ExecRecord)
+
+    def exec_resize(self, exec_id: str, rows: int, columns: int) -> None:
+        self._transport.json("POST", path_of("exec", exec_id, "resize", h=rows, w=columns))
+
+    # ---- how
+
+    def _get(self, *parts: str, **options: Any) -> bytes:
+        return self._transport.json("GET", path_of(*OURS, *parts), **options)
+
+    def _post(self, value: object, *parts: str, **options: Any) -> bytes:
+        return self._transport.json("POST", path_of(*OURS, *parts), value, **options)
+
+    def _container(self, method: str, ref: str, verb: str, *, timeout: float | None = 60.0, **query: object) -> None:
+        self._transport.json(method, path_of("containers", ref, verb, **query), timeout=timeout, what=f"{verb} {ref}")
+
+    def _put_blob(self, digest: str, data: Iterator[bytes]) -> None:
+        target = path_of(*OURS, "blobs", digest)
+        with self._transport.request("PUT", target, body=data, timeout=None, what=f"upload of {digest}") as answer:
+            answer.read()
+
+    def _job(self, body: dict[str, object]) -> Iterator[JobEvent]:
+        return self._stream("POST", path_of(*OURS, "jobs"), wire.encode(body))
+
+    def _stream(self, method: str, target: str, body: bytes | None) -> Iterator[JobEvent]:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        with self._transport.request(method, target, body=body, headers=headers, timeout=None) as answer:
+            for line in answer.lines():
+                yield wire.decode(line, JobEvent)
+
+    def _hijack(self, target: str, body: bytes | None, tty: bool) -> Hijacked:
+        headers = dict(_UPGRADE)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        answer = self._transport.request("POST", target, body=body or b"", headers=headers, timeout=None)
+        if answer.status != 101:
+            with answer:
+                raise ActionError(
+                    "action-failed", "the daemon did not upgrade the connection", cause=str(answer.status)
+                )
+        return Hijacked(*answer.take_socket(), tty=tty)
+
+
+class _Wait:
+    """A wait that the daemon has registered."""
+
+    def __init__(self, transport: Transport, target: str, what: str) -> None:
+        self._answer = transport.request("POST", target, timeout=None, what=what)
+
+    def __call__(self) -> ExitStatus:
+        with self._answer as answer:
+            reply = json.loads(answer.read())
+        if isinstance(reply.get("error"), dict):
+            raise wire.error_from_plain(reply["error"])
+        return ExitStatus(exit_code=reply["StatusCode"], error=(reply.get("Error") or {}).get("Message", ""))
+
+
+def result_of(events: Iterator[JobEvent]) -> JobEvent:
+    """Follow a job to its end; the last event. Raises the error of a job that failed."""
+    last: JobEvent | None = None
+    for event in events:
+        last = event
+    if last is None or last.type != "end":
+        raise ActionError("action-failed", "the job's stream ended before the job")
+    if last.status != "done":
+        raise _failure(last)
+    return last
+
+
+def _failure(end: JobEvent) -> StackfileError:
+    if end.error:
+        return wire.error_from_plain(end.error)
+    return ActionError("cancelled" if end.status == "cancelled" else "action-failed", f"job {end.status}")
+
+
+def _seconds(time_ns: int) -> str | None:
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09}" if time_ns else None
+
+
+def _log_line(stream: int, text: bytes) -> LogLine:
+    stamp, _, data = text.partition(b" ")
+    return LogLine(stream=stream, time_ns=parse_time(stamp.decode()), data=data)
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since the epoch of an RFC 3339 time in UTC with up to nine digits of a fraction."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+    return seconds * 10**9 + int((fraction + "000000000")[:9])

@@ -1,0 +1,203 @@
+"""Reaching an engine: connect to its daemon, starting the embedded one where it does not run."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import stackfile
+from stackfile import settings as settings_module
+from stackfile.api.client import Client
+from stackfile.api.http import Address, Transport, parse_address
+from stackfile.errors import EngineError
+from stackfile.settings import Settings
+
+API = 1
+"""Number of our API that this client speaks."""
+START_TIMEOUT = 30.0
+_LOCKED = 75
+"""Exit code of a supervisor that finds another one on its roots."""
+
+
+def connect(
+    host: str | None = None,
+    *,
+    start: bool = True,
+    check: bool = True,
+    environ: Mapping[str, str] | None = None,
+    command: Sequence[str] | None = None,
+) -> Client:
+    """A client of the daemon at `host` (STACKFILE_HOST, else the embedded engine's socket).
+
+    `start` lets the embedded engine be started when nobody answers and the caller is root; `check` refuses a daemon of
+    another version. `command` is the caller's command line, for the hint of what to type.
+    Raises EngineError: `engine-unreachable`, `not-permitted`, `engine-start-failed`, `engine-incompatible`.
+    """
+    environ = os.environ if environ is None else environ
+    named = host or environ.get("STACKFILE_HOST")
+    settings = settings_module.load(environ)
+    address = parse_address(named) if named else Address(path=settings.socket)
+    client = Client(Transport(address))
+    try:
+        ping = client.ping()
+    except EngineError as error:
+        if error.reason not in ("engine-unreachable", "not-permitted") or named:
+            raise
+        if os.geteuid() != 0:
+            raise not_permitted(address, sys.argv if command is None else command, os.geteuid()) from error
+        if not start:
+            raise
+        start_engine(settings, client)
+        ping = client.ping()
+    if check:
+        check_version(ping.version, ping.api)
+    return client
+
+
+def check_version(version: str, api: int) -> None:
+    """Raises EngineError (`engine-incompatible`) unless a daemon of `version` and `api` is one for this client."""
+    if version == stackfile.__version__ and api == API:
+        return
+    older = _number(version) <= _number(stackfile.__version__)
+    hint = (
+        "`stackfile daemon stop` ends the older daemon; the next command starts this version's"
+        if older
+        else "use the newer version of stackfile, which that daemon belongs to"
+    )
+    raise EngineError(
+        "engine-incompatible",
+        f"the daemon is version {version} (API {api}), this client is {stackfile.__version__} (API {API})",
+        hint=hint,
+    )
+
+
+def not_permitted(address: Address, command: Sequence[str], uid: int) -> EngineError:
+    """What somebody without root is told, with the exact line to type."""
+    line = as_root(command)
+    return EngineError(
+        "not-permitted",
+        f"the embedded engine needs root, and no daemon answers at {address}",
+        hint=f"you are: uid {uid}\ntry:     {line}",
+    )
+
+
+def as_root(command: Sequence[str]) -> str:
+    """The line that runs `command` as root: by sudo where it exists, else by su."""
+    program, *arguments = command or ["stackfile"]
+    words = [sys.executable, "-m", "stackfile"] if program.endswith("__main__.py") else [_as_invoked(program)]
+    line = shlex.join([*words, *arguments])
+    return f"sudo {line}" if shutil.which("sudo") else f"su -c {shlex.quote(line)}"
+
+
+def _as_invoked(program: str) -> str:
+    """Shorter where the shell would take it: relative to the current directory, or as the name that PATH finds."""
+    found = shutil.which(os.path.basename(program)) or ""
+    # sudo's secure_path has the system's directories, not a virtual environment's.
+    secure = os.path.dirname(found) in ("/usr/local/bin", "/usr/bin", "/bin")
+    if secure and os.path.exists(program) and os.path.samefile(found, program):
+        return os.path.basename(program)
+    below = os.path.relpath(program)
+    return below if os.path.isabs(program) and not below.startswith("..") else program
+
+
+def start_engine(settings: Settings, client: Client) -> None:
+    """Start the supervisor and wait until its daemon answers. Raises EngineError (`engine-start-failed`)."""
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "stackfile.supervisor", "--ready-fd", str(writer)],
+            pass_fds=(writer,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=_environment(settings),
+        )
+    finally:
+        os.close(writer)
+    with os.fdopen(reader, "rb") as ready:
+        deadline = time.monotonic() + START_TIMEOUT
+        said = _read_until(ready.fileno(), deadline).decode(errors="replace").strip()
+    if said == "ok":
+        _reap(process)
+        return
+    if said.startswith("error:"):
+        _reap(process)
+        raise EngineError("engine-start-failed", "the engine did not start", cause=said.removeprefix("error:").strip())
+    _explain_silence(process, settings, client, deadline)
+
+
+def _explain_silence(process: subprocess.Popen[bytes], settings: Settings, client: Client, deadline: float) -> None:
+    """The ready pipe ended without a word: another supervisor holds the lock, or ours broke."""
+    try:
+        code = process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise EngineError(
+            "engine-start-failed", f"the engine was not ready after {START_TIMEOUT:g} s", hint=_logs(settings)
+        ) from None
+    assert process.stderr is not None
+    with process.stderr:
+        os.set_blocking(process.stderr.fileno(), False)
+        complaint = (process.stderr.read() or b"").decode(errors="replace").strip()
+    if code == _LOCKED:
+        _await_other(client, deadline, settings)
+        return
+    cause = complaint.splitlines()[-1] if complaint else f"exit code {code}"
+    raise EngineError("engine-start-failed", "the engine did not start", cause=cause, hint=_logs(settings))
+
+
+def _await_other(client: Client, deadline: float, settings: Settings) -> None:
+    """Somebody else is starting the same engine: wait for its daemon."""
+    while time.monotonic() < deadline:
+        try:
+            client.ping()
+        except EngineError:
+            time.sleep(0.02)
+        else:
+            return
+    raise EngineError(
+        "engine-start-failed",
+        f"another supervisor holds {settings.run}, but its daemon does not answer",
+        hint=_logs(settings),
+    )
+
+
+def _logs(settings: Settings) -> str:
+    return f"see {settings.run}/supervisor.log and {settings.run}/daemon.log"
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    path = os.environ.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "LANG": "C.UTF-8", **settings.environment()}
+
+
+def _read_until(descriptor: int, deadline: float) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            break
+        part = os.read(descriptor, 4096)
+        if not part:
+            break
+        data += part
+    return data
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """The process that was started forks the supervisor and ends: it must not stay behind as a zombie."""
+    if process.stderr is not None:
+        process.stderr.close()
+    process.wait(5)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

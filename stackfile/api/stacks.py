@@ -1,0 +1,85 @@
+"""Stack files for programs: load, show, draw; plan and apply in one call.
+
+Everything here reads with the caller's rights. The language is imported only when a file is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stackfile.model.event import JobEvent
+from stackfile.model.observed import UpOptions
+from stackfile.model.plan import Plan
+from stackfile.model.stack import Stack
+
+if TYPE_CHECKING:
+    from stackfile.language import LoadOptions
+
+
+def load(options: LoadOptions | None = None) -> Stack:
+    """Load the stack that `options` name (by default the one of the current directory).
+
+    Raises StackError, or ErrorList when there are several mistakes.
+    """
+    from stackfile import language
+
+    if options is None:
+        options = language.LoadOptions(directory=os.getcwd(), environ=dict(os.environ))
+    return language.load(options)
+
+
+def config(stack: Stack, format: str = "yaml") -> str:  # noqa: A002
+    """The canonical model of a stack as text; format: yaml, json."""
+    from stackfile.language import dump
+
+    return dump.dump(stack, format)  # type: ignore[arg-type]
+
+
+def graph(stack: Stack, format: str = "text") -> str:  # noqa: A002
+    """The dependency graph of a stack as text; format: text, dot, mermaid."""
+    import stackfile.graph
+
+    return stackfile.graph.render(stackfile.graph.build(stack), format)
+
+
+def plan(stack: Stack, options: UpOptions | None = None, *, host: str | None = None) -> Plan:
+    """What applying `stack` would do."""
+    from stackfile.api.launch import connect
+
+    with connect(host) as client:
+        return client.plan(stack, options or UpOptions())
+
+
+def apply(stack: Stack, options: UpOptions | None = None, *, host: str | None = None) -> JobEvent:
+    """Make the machine match `stack`; returns when it does. Raises the error of what failed."""
+    from stackfile.api.client import result_of
+    from stackfile.api.launch import connect
+
+    with connect(host) as client:
+        return result_of(client.up(stack, options or UpOptions()))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A build context to send: its digest, its manifest's text, and a reader of its files by digest."""
+
+    digest: str
+    text: str
+    opener: Any
+
+    def read(self, digest: str) -> Iterator[bytes]:
+        with self.opener(digest) as file:
+            while data := file.read(1 << 20):
+                yield data
+
+
+def contexts_of(stack: Stack) -> tuple[Stack, list[Upload]]:
+    """Read what the copy steps of the stack's images name. The stack with `context` filled, and what to send."""
+    if not any(step.kind in ("copy", "add") for image in stack.images.values() for step in image.steps):
+        return stack, []
+    from stackfile.api import contexts
+
+    return contexts.fill(stack)  # type: ignore
