@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
-def test_settings(directory: Path) -> Settings:
+def own_settings(directory: Path) -> Settings:
     """Settings that no other engine on this machine shares, with roots below `directory`."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     number = (os.getpid() * 8 + next(_numbers)) % 4096
@@ -46,9 +46,6 @@ def test_settings(directory: Path) -> Settings:
         address_pool=f"10.{200 + worker}.0.0/16",
         log_level="debug",
     )
-
-
-test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -77,7 +74,9 @@ class Box:
         process = self.popen(*args, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
         out, err = process.communicate(stdin, timeout=timeout)
         if code is not None:
-            assert process.returncode == code, f"{args} exited {process.returncode}, not {code}\n{out}\n{err}\n{self.logs()}"
+            assert process.returncode == code, (
+                f"{args} exited {process.returncode}, not {code}\n{out}\n{err}\n{self.logs()}"
+            )
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
     def json(self, *args: str, cwd: Path | None = None) -> Any:
@@ -142,7 +141,7 @@ def box() -> Iterator[Box]:
     directory = Path(tempfile.mkdtemp(prefix="sf-", dir="/var/tmp"))
     work = directory / "work"
     work.mkdir()
-    made = Box(test_settings(directory), work)
+    made = Box(own_settings(directory), work)
     try:
         yield made
         made.close()

@@ -77,7 +77,7 @@ def dockerd(directory: Path) -> Iterator[Docker]:
     log = directory / "log"
     script = (
         "ip link set lo up; "
-        f'exec dockerd --data-root {directory}/data --exec-root {directory}/exec --pidfile {directory}/pid '
+        f"exec dockerd --data-root {directory}/data --exec-root {directory}/exec --pidfile {directory}/pid "
         f"-H unix://{socket} --cgroup-parent /stackfile-peer-{os.getpid()}"
     )
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
