@@ -99,7 +99,7 @@ def _fds(pids: Iterable[int]) -> Counter[str]:
 
 
 def _fd(process: str, target: str) -> str:
-    return f"{process}: {re.sub(r':[[].*', '', target)}"
+    return f"{process}: {re.sub(r':\[.*', '', target)}"
 
 
 def _zombies(pids: Iterable[int]) -> Counter[str]:
