@@ -99,7 +99,8 @@ def _fds(pids: Iterable[int]) -> Counter[str]:
 
 
 def _fd(process: str, target: str) -> str:
-    return f"{process}: {re.sub(r':\[.*', '', target)}"
+    kind = target.partition(":[")[0]
+    return f"{process}: {kind}"
 
 
 def _zombies(pids: Iterable[int]) -> Counter[str]:
