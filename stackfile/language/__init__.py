@@ -1,3 +1,23 @@
-"""Stack files: source, template, interpolate, merge, normalise, validate, and then a Stack; a phase a file. Pure, but
-for reading the files it is told to read.
+"""From stack files to a `Stack`: source → template → interpolate → merge → normalise → validate, a phase a file.
+
+What belongs here: the text of stack, Compose, values and env files and what it means. What does not: anything that
+runs, any engine, any socket. Files are read through a `Reader`, with the rights of whoever calls.
 """
+
+from __future__ import annotations
+
+from stackfile.language.options import FileReader, LoadOptions, Reader, Warned
+from stackfile.model.stack import Stack
+
+__all__ = ["FileReader", "LoadOptions", "Reader", "Warned", "load"]
+
+
+def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None) -> Stack:
+    """Load the stack that `options` name.
+
+    `read` reads the files (the file system by default). What deserves a word but is no error is appended to
+    `warnings`. Raises StackError, or ErrorList when several things are wrong: all mistakes are reported at once.
+    """
+    from stackfile.language.pipeline import Pipeline
+
+    return Pipeline(options, read or FileReader(), [] if warnings is None else warnings).run()

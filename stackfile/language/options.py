@@ -1,0 +1,70 @@
+"""What a load is asked for, and how it reads files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from stackfile.errors import Place
+
+
+class Reader(Protocol):
+    """Access to files. Paths are absolute, or `-` for standard input."""
+
+    def read(self, path: str) -> bytes:
+        """The whole content. Raises OSError."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of that name."""
+        ...
+
+
+class FileReader:
+    """Reads the file system with the rights of this process."""
+
+    def read(self, path: str) -> bytes:
+        if path == "-":
+            return sys.stdin.buffer.read()
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def exists(self, path: str) -> bool:
+        return os.path.isfile(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning: one line, and the place it is about."""
+
+    message: str
+    at: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Everything besides the files themselves that decides what a stack means."""
+
+    files: tuple[str, ...] = ()
+    """`-f`; `-` is standard input. Empty: discovery from `directory` upwards."""
+    project_name: str = ""
+    environment: str = ""
+    """`-E`; empty: STACKFILE_ENVIRONMENT, else the environment with `default: true`, else none."""
+    values_files: tuple[str, ...] = ()
+    sets: tuple[tuple[str, str], ...] = ()
+    """(kind, `path=value`) in the order of the command line; kind: set, set-string, set-file, set-json."""
+    env_files: tuple[str, ...] = ()
+    """`--env-file`; empty: `.env` in the project directory, where it exists."""
+    profiles: tuple[str, ...] = ()
+    """`--profile`; `*` for all. COMPOSE_PROFILES counts where this is empty."""
+    services: tuple[str, ...] = ()
+    """Services named on the command line: they are loaded even where their profile is not enabled."""
+    project_directory: str = ""
+    directory: str = "."
+    """Where relative paths of the command line start (the caller's cwd)."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, int] = field(default_factory=dict)
+    """Service or group → replicas (`--scale`)."""
