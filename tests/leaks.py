@@ -64,7 +64,10 @@ def _mounts_and_namespaces() -> tuple[Counter[str], Counter[str]]:
                 seen.add(namespace)
                 for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
                     fields, _, rest = line.partition(" - ")
-                    mounts[f"{fields.split()[4]} {rest.split()[0]} {rest.split()[1]}"] += 1
+                    root, point = fields.split()[3:5]
+                    mounts[f"{point} {rest.split()[0]} {rest.split()[1]}"] += 1
+                    if rest.startswith("nsfs"):
+                        namespaces.add(root)
     return mounts, Counter(namespaces)
 
 

@@ -48,11 +48,11 @@ def process_of_ours() -> Iterator[tuple[int, Callable[[str], None]]]:
 
 @contextlib.contextmanager
 def command(make: str, undo: str) -> Iterator[None]:
-    subprocess.run(["sh", "-c", make], check=True)
+    subprocess.run(["sh", "-c", make], check=True, cwd="/var/tmp")
     try:
         yield
     finally:
-        subprocess.run(["sh", "-c", undo], check=True)
+        subprocess.run(["sh", "-c", undo], check=True, cwd="/var/tmp")
 
 
 @contextlib.contextmanager
@@ -75,7 +75,10 @@ def test_each_kind_is_caught(tmp_path: Path) -> None:
         assert leaked(before, watch.take) == {}
         leaks: dict[str, contextlib.AbstractContextManager[object]] = {
             "mounts": command(f"mount -t tmpfs {name} {mount}", f"umount {mount}"),
-            "namespaces": command(f"ip netns add {name}", f"ip netns del {name}"),
+            "namespaces": command(
+                f"unshare --net sleep 60 >/dev/null 2>&1 & echo $! >{name}.pid; sleep 0.2",
+                f"kill $(cat {name}.pid); rm {name}.pid",
+            ),
             "links": command(f"ip link add {name} type bridge", f"ip link del {name}"),
             "nft": command(f"nft add table inet {name}", f"nft delete table inet {name}"),
             "cgroups": command(f"mkdir {groups[0]}/{name}", f"rmdir {groups[0]}/{name}"),
