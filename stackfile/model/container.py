@@ -138,6 +138,8 @@ class ContainerState:
     finished_at: str = ""
     restart_count: int = 0
     health: Health = Health()
+    stopped_by_user: bool = False
+    """It ended because somebody stopped or killed it through the engine; cleared by the next start."""
 
     @property
     def running(self) -> bool:

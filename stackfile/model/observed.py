@@ -20,6 +20,8 @@ class Project:
     generation: int = 0
     created: str = ""
     updated: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    """HMAC of the contents that were applied, named as in `Observed.keys`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,10 @@ class Service:
     pull_policy: str = ""
     profiles: tuple[str, ...] = ()
 
+    def replica(self, index: int) -> Service:
+        """The service as replica `index` (from 1) sees it."""
+        return self.variants[index - 1] if 0 < index <= len(self.variants) else self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkResource:
