@@ -1,0 +1,1 @@
+"""Dockerfile and recipe front ends, the build graph, solver and cache. Runs commands through StepRunner alone."""

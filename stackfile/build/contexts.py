@@ -1,0 +1,95 @@
+"""Build contexts at the engine: manifests in `contexts/<hex>.json`, their files as blobs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from stackfile import digest as digests
+from stackfile import wire
+from stackfile.errors import ActionError, NotFoundError
+from stackfile.images import durable
+from stackfile.images.blobs import BlobStore
+from stackfile.model.image import ContextEntry, ContextManifest
+from stackfile.paths import StatePaths
+
+_KEPT_SECONDS = 7 * 86400
+_TYPES = ("file", "dir", "symlink")
+
+
+class ContextStore:
+    """What clients sent of the files that copy steps name. Content is known by digest and sent once."""
+
+    def __init__(self, paths: StatePaths, blobs: BlobStore) -> None:
+        self._directory = paths.contexts
+        self._blobs = blobs
+        self._manifests: dict[str, ContextManifest] = {}
+
+    def add(self, digest: str, manifest: bytes) -> list[str]:
+        """Keep a manifest and say which files (digests) are still missing.
+
+        ActionError: `digest-mismatch` when the bytes are not what the digest says, `unsafe-path` for an entry that
+        would lie outside, `bad-request` for what is no manifest.
+        """
+        if digests.sha256(manifest) != digest:
+            raise ActionError("digest-mismatch", f"the context manifest is not {digest}")
+        parsed = wire.decode(manifest, ContextManifest)
+        for entry in parsed.entries:
+            _check(entry)
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        durable.write_file(self._path(digest), manifest)
+        self._manifests[digest] = parsed
+        return self.missing(digest)
+
+    def missing(self, digest: str) -> list[str]:
+        """Digests of the context's files that are not here, each once."""
+        wanted = dict.fromkeys(entry.digest for entry in self.get(digest).entries if entry.type == "file")
+        return [item for item in wanted if not self._blobs.has(item)]
+
+    def has(self, digest: str) -> bool:
+        return digest in self._manifests or os.path.exists(self._path(digest))
+
+    def get(self, digest: str) -> ContextManifest:
+        """The manifest of a digest. NotFoundError."""
+        known = self._manifests.get(digest)
+        if known is not None:
+            return known
+        try:
+            with open(self._path(digest), "rb") as file:
+                manifest = wire.decode(file.read(), ContextManifest)
+        except FileNotFoundError as e:
+            raise NotFoundError("build context", digest) from e
+        self._manifests[digest] = manifest
+        return manifest
+
+    def blobs(self) -> set[str]:
+        """Digests of all files of all contexts: what a sweep of blobs must keep."""
+        return {entry.digest for digest in self._list() for entry in self.get(digest).entries if entry.type == "file"}
+
+    def recover(self) -> None:
+        """At start: forget contexts that nobody sent for a week."""
+        oldest = time.time() - _KEPT_SECONDS
+        for digest in list(self._list()):
+            if os.stat(self._path(digest)).st_mtime < oldest:
+                os.unlink(self._path(digest))
+
+    def _list(self) -> Iterator[str]:
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return
+        yield from (f"sha256:{name.removesuffix('.json')}" for name in names if name.endswith(".json"))
+
+    def _path(self, digest: str) -> str:
+        if not digests.is_digest(digest):
+            raise ActionError("bad-request", f"malformed digest {digest!r}")
+        return f"{self._directory}/{digest.partition(':')[2]}.json"
+
+
+def _check(entry: ContextEntry) -> None:
+    parts = entry.path.split("/")
+    if entry.path != "." and any(part in ("", ".", "..") for part in parts) or "\0" in entry.path + entry.target:
+        raise ActionError("unsafe-path", f"the context names {entry.path!r}")
+    if entry.type not in _TYPES or (entry.type == "file" and not digests.is_digest(entry.digest)):
+        raise ActionError("bad-request", f"the context's entry {entry.path!r} is malformed")

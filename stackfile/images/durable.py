@@ -1,0 +1,112 @@
+"""Publishing files and directories so that a reader sees all of them or nothing, power loss included."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stackfile.errors import ActionError, KernelError
+
+
+def temporary_name(directory: str, prefix: str) -> str:
+    """A name in `directory` that nobody else uses."""
+    return f"{directory}/{prefix}{secrets.token_hex(8)}"
+
+
+def temporary_file(directory: str, prefix: str) -> tuple[int, str]:
+    """An open, empty, private file and its path."""
+    path = temporary_name(directory, prefix)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+
+
+def temporary_directory(directory: str, prefix: str) -> str:
+    """A new private directory."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    path = temporary_name(directory, prefix)
+    os.mkdir(path, 0o700)
+    return path
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """write(2) until everything is written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def full_disk(path: str) -> Iterator[None]:
+    """Turn ENOSPC and EDQUOT into ActionError (`disk-full`)."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ActionError("disk-full", f"no space left for {path}", cause=e.strerror or "") from e
+        raise
+
+
+def publish_file(path: str, target: str) -> None:
+    """Sync a file and rename it to `target`."""
+    with full_disk(target):
+        sync(path)
+        os.rename(path, target)
+        sync(os.path.dirname(target))
+
+
+def publish_directory(path: str, target: str) -> bool:
+    """Rename a directory to `target`; False (and `path` is removed) when another one is there already."""
+    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+    try:
+        os.rename(path, target)
+    except OSError as e:
+        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(path)
+        return False
+    return True
+
+
+def sync(path: str) -> None:
+    """fsync of a file or directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: str) -> None:
+    """syncfs(2): everything written to the file system of `path` so far."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            raise KernelError(ctypes.get_errno(), "syncfs", path)
+    finally:
+        os.close(fd)
+
+
+def discard(path: str, temporary: str) -> None:
+    """Remove a published directory: out of sight by one rename, then deleted. Absent ones are no error."""
+    os.makedirs(temporary, mode=0o700, exist_ok=True)
+    grave = temporary_name(temporary, "removed-")
+    try:
+        os.rename(path, grave)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(grave)
+
+
+def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Write a small file whole: readers see the old content or the new one."""
+    fresh = temporary_name(os.path.dirname(path), ".new-")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+    os.rename(fresh, path)
