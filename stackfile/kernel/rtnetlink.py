@@ -1,0 +1,106 @@
+"""rtnetlink(7) messages for the path of a container's start: veth pair, address, route, neighbour.
+
+Everything else about links goes through pyroute2.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from stackfile.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Message, attribute, nest, text, u32
+
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR = 20
+_NEWROUTE = 24
+_NEWNEIGH, _DELNEIGH = 28, 29
+
+_UP = 1
+_IFNAME, _ADDRESS, _MASTER, _LINKINFO, _NET_NS_FD, _AF_SPEC = 3, 1, 10, 18, 28, 26
+_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_NODAD = 0x02
+_PERMANENT = 0x80
+_UNIVERSE, _BOOT, _UNICAST, _MAIN = 0, 3, 1, 254
+_INET6_ADDR_GEN_MODE, _GEN_NONE = 8, 1
+
+
+def packed(address: str) -> bytes:
+    """An IPv4 or IPv6 address in network order."""
+    return socket.inet_pton(_family(address), address)
+
+
+def mac(address: str) -> bytes:
+    """Six bytes of `02:42:0a:59:00:02`."""
+    return bytes.fromhex(address.replace(":", ""))
+
+
+def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_fd: int) -> Message:
+    """Make a veth pair: `name` here, on the bridge with index `master`; `peer` in the namespace."""
+    end = _link() + text(_IFNAME, peer) + attribute(_ADDRESS, mac(peer_mac)) + u32(_NET_NS_FD, netns_fd)
+    info = nest(_LINKINFO, text(_INFO_KIND, "veth"), nest(_INFO_DATA, attribute(_VETH_PEER, end)))
+    body = _link() + text(_IFNAME, name) + attribute(_ADDRESS, mac(name_mac)) + u32(_MASTER, master) + info
+    return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"veth {name}")
+
+
+def link_up(index: int = 0, name: str = "") -> Message:
+    """Set a link up, by index or by name."""
+    return Message(_NEWLINK, 0, _link(index, _UP) + (text(_IFNAME, name) if name else b""), f"up {name or index}")
+
+
+def no_link_local(name: str) -> Message:
+    """Keep the kernel from giving the link an IPv6 address of its own, and from chatting about it."""
+    spec = nest(_AF_SPEC, nest(socket.AF_INET6, attribute(_INET6_ADDR_GEN_MODE, bytes([_GEN_NONE]))))
+    return Message(_NEWLINK, 0, _link() + text(_IFNAME, name) + spec, f"addr_gen_mode {name}")
+
+
+def delete_link(name: str) -> Message:
+    """Delete a link (a veth takes its peer along; the kernel needs 14 ms)."""
+    return Message(_DELLINK, 0, _link() + text(_IFNAME, name), f"delete {name}")
+
+
+def get_link(name: str) -> Message:
+    """Ask for one link by name."""
+    return Message(_GETLINK, 0, _link() + text(_IFNAME, name), f"link {name}")
+
+
+def address(index: int, value: str, prefix: int) -> Message:
+    """Give the link an address; without duplicate address detection."""
+    family = _family(value)
+    raw = packed(value)
+    flags = _NODAD if family == socket.AF_INET6 else 0
+    body = struct.pack("=BBBBI", family, prefix, flags, _UNIVERSE, index) + attribute(1, raw) + attribute(2, raw)
+    return Message(_NEWADDR, CREATE | REPLACE, body, f"address {value}/{prefix}")
+
+
+def default_route(index: int, gateway: str) -> Message:
+    """A default route through the gateway on the link."""
+    head = struct.pack("=BBBBBBBBI", _family(gateway), 0, 0, 0, _MAIN, _BOOT, _UNIVERSE, _UNICAST, 0)
+    body = head + attribute(5, packed(gateway)) + u32(4, index)
+    return Message(_NEWROUTE, CREATE | REPLACE, body, f"default route via {gateway}")
+
+
+def neighbour(index: int, value: str, hardware: str) -> Message:
+    """A permanent neighbour: nobody needs to ask for its hardware address."""
+    head = struct.pack("=BxxxiHBB", _family(value), index, _PERMANENT, 0, _UNICAST)
+    body = head + attribute(1, packed(value)) + attribute(2, mac(hardware))
+    return Message(_NEWNEIGH, CREATE | REPLACE, body, f"neighbour {value}")
+
+
+def delete_neighbour(index: int, value: str) -> Message:
+    """Forget a neighbour."""
+    body = struct.pack("=BxxxiHBB", _family(value), index, 0, 0, _UNICAST) + attribute(1, packed(value))
+    return Message(_DELNEIGH, 0, body, f"neighbour {value}")
+
+
+def link_index(body: bytes) -> int:
+    """Index of the link that a GETLINK answer describes."""
+    return int(struct.unpack_from("=i", body, 4)[0])
+
+
+def _link(index: int = 0, flags: int = 0) -> bytes:
+    """struct ifinfomsg; `flags` are set and their bits are the ones that change."""
+    return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
+
+
+def _family(value: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in value else socket.AF_INET
