@@ -1,0 +1,97 @@
+"""The supervisor as its children see it: blocking, well below a millisecond a call."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from stackfile.errors import EngineError
+from stackfile.kernel import seqpacket
+from stackfile.supervisor.protocol import MESSAGE, OrphanExit, ProcessStatus
+
+__all__ = ["OrphanExit", "ProcessStatus", "Supervisor"]
+
+_PATIENCE = 5.0
+"""Seconds to wait for an answer."""
+
+
+class Supervisor:
+    """A connection to the supervisor; made when first needed and again when it was lost.
+
+    Every call raises EngineError (`engine-unreachable`) when no supervisor answers.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def hold(self, key: str, fds: Sequence[int]) -> None:
+        """Have the supervisor keep duplicates of `fds` under `key`, in place of what it kept there."""
+        self._call({"do": "hold", "key": key}, fds)
+
+    def fetch(self, key: str) -> list[int]:
+        """Duplicates of what is kept under `key` (the caller closes them); empty when the key is unknown."""
+        return self._call({"do": "fetch", "key": key})[1]
+
+    def drop(self, prefix: str) -> None:
+        """Let go of `prefix` and of every key below `prefix/`."""
+        self._call({"do": "drop", "prefix": prefix})
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Keys that are `prefix` or lie below `prefix/` (all of them for an empty prefix)."""
+        return list(self._call({"do": "keys", "prefix": prefix})[0])
+
+    def exits(self) -> list[OrphanExit]:
+        """Ends of orphans that nobody has forgotten yet."""
+        return [OrphanExit(*row) for row in self._call({"do": "exits"})[0]]
+
+    def forget(self, pid: int, start_time: int) -> None:
+        """Forget a recorded end."""
+        self._call({"do": "forget", "pid": pid, "start_time": start_time})
+
+    def status(self) -> dict[str, ProcessStatus]:
+        """The supervisor itself and its children, by name."""
+        return {row[0]: ProcessStatus(*row) for row in self._call({"do": "status"})[0]}
+
+    def stop(self) -> None:
+        """Ask for the end of daemon, resolver, shim and supervisor. Returns when it has begun."""
+        self._call({"do": "stop"})
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _call(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[Any, list[int]]:
+        try:
+            answer, received = self._exchange(request, fds)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.EBADF):
+                raise
+            # A respawned supervisor is at the same path: once more, on a fresh connection.
+            self.close()
+            try:
+                answer, received = self._exchange(request, fds)
+            except OSError as again:
+                raise EngineError(
+                    "engine-unreachable", f"the supervisor at {self._path} does not answer", cause=str(again)
+                ) from again
+        if "error" in answer:
+            for fd in received:
+                os.close(fd)
+            raise EngineError("engine-unreachable", f"supervisor: {request['do']}", cause=answer["error"])
+        return answer["ok"], received
+
+    def _exchange(self, request: dict[str, Any], fds: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
+        if self._socket is None:
+            self._socket = seqpacket.connect(self._path, MESSAGE)
+            self._socket.settimeout(_PATIENCE)
+        seqpacket.send(self._socket, json.dumps(request).encode(), fds)
+        data, received = seqpacket.receive(self._socket, MESSAGE)
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, "the supervisor closed the connection")
+        return json.loads(data), received
