@@ -89,7 +89,7 @@ class ContextStore:
 
 def _check(entry: ContextEntry) -> None:
     parts = entry.path.split("/")
-    if entry.path != "." and any(part in ("", ".", "..") for part in parts) or "\0" in entry.path + entry.target:
+    if (entry.path != "." and any(part in ("", ".", "..") for part in parts)) or "\0" in entry.path + entry.target:
         raise ActionError("unsafe-path", f"the context names {entry.path!r}")
     if entry.type not in _TYPES or (entry.type == "file" and not digests.is_digest(entry.digest)):
         raise ActionError("bad-request", f"the context's entry {entry.path!r} is malformed")

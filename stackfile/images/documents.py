@@ -91,7 +91,7 @@ def _config_to_plain(config: ImageConfig) -> dict[str, Any]:
         "Healthcheck": None if config.healthcheck is None else _health_to_plain(config.healthcheck),
         "Shell": list(config.shell),
     }
-    return {key: value for key, value in plain.items() if value or value == [] and key in ("Entrypoint", "Cmd")}
+    return {key: value for key, value in plain.items() if value or (value == [] and key in ("Entrypoint", "Cmd"))}
 
 
 def _config_from_plain(plain: Mapping[str, Any]) -> ImageConfig:

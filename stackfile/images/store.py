@@ -22,6 +22,9 @@ from stackfile.images.rows import ImageRows
 from stackfile.model.image import HistoryEntry, ImageConfig, ImageRecord
 from stackfile.paths import StatePaths
 
+Removed = list[tuple[str, str]]
+"""What a removal did: ("untagged", name) and ("deleted", id) pairs."""
+
 _SHORTEST_ID = 4
 
 
@@ -121,9 +124,7 @@ class ImageStore:
             raise _not_found(tag)
         self.rows.delete_tag(name)
 
-    def remove(
-        self, ref: str, *, force: bool = False, in_use: Mapping[str, Sequence[str]] | None = None
-    ) -> list[tuple[str, str]]:
+    def remove(self, ref: str, *, force: bool = False, in_use: Mapping[str, Sequence[str]] | None = None) -> Removed:
         """Untag or delete as `docker image rm` does. Returns ("untagged", name) and ("deleted", id) pairs.
 
         `in_use` maps image ids to the containers made from them: such an image is never deleted; with `force` it
@@ -147,9 +148,9 @@ class ImageStore:
             return done
         return done + self._delete(identity)
 
-    def prune(self, *, everything: bool = False, in_use: Collection[str] = ()) -> list[tuple[str, str]]:
+    def prune(self, *, everything: bool = False, in_use: Collection[str] = ()) -> Removed:
         """Delete images without a name (with `everything`: also named ones) that no container in `in_use` has."""
-        done: list[tuple[str, str]] = []
+        done: Removed = []
         for record in self.list():
             if record.id in in_use or (record.tags and not everything):
                 continue
@@ -190,7 +191,7 @@ class ImageStore:
 
     # ---- inside
 
-    def _delete(self, identity: str) -> list[tuple[str, str]]:
+    def _delete(self, identity: str) -> Removed:
         record = self.get(identity)
         self.rows.delete_image(identity)
         self._drop_stale_cache()
