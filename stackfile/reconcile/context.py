@@ -1,0 +1,83 @@
+"""All that a decision about one resource may look at. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import networkx
+
+from stackfile import graph as graphs
+from stackfile.model import labels
+from stackfile.model.container import ContainerRecord
+from stackfile.model.observed import Observed, UpOptions
+from stackfile.model.plan import Action, Note
+from stackfile.model.stack import Service, Stack
+from stackfile.reconcile.instantiate import Knowledge
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """Wanted and existing, side by side."""
+
+    stack: Stack
+    observed: Observed
+    options: UpOptions
+    table: Mapping[str, str]
+    """The engine's change table."""
+    knowledge: Knowledge
+    graph: networkx.DiGraph[str]
+    containers: dict[str, list[ContainerRecord]]
+    """By service, replicas alone (no one-off containers)."""
+    completes: set[str]
+    """Services that others wait for to complete: one-shots."""
+    recreated: set[str] = field(default_factory=set)
+    """Addresses decided to be replaced: what shares their namespaces or data follows."""
+
+    @classmethod
+    def of(cls, stack: Stack, observed: Observed, options: UpOptions, table: Mapping[str, str]) -> Context:
+        return cls(
+            stack=stack,
+            observed=observed,
+            options=options,
+            table=table,
+            knowledge=Knowledge.of(observed),
+            graph=graphs.build(stack),
+            containers=by_service(observed),
+            completes={
+                name
+                for service in stack.services.values()
+                for name, dependency in service.depends_on.items()
+                if dependency.condition == "service_completed_successfully"
+            },
+        )
+
+    def replicas(self, service: Service) -> int:
+        return self.options.scale.get(service.name, service.replicas)
+
+
+@dataclass(slots=True, kw_only=True)
+class Decision:
+    """What is to be done about one resource: actions without ids yet, in order; none where it stays as it is."""
+
+    address: str
+    actions: list[Action] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Paths of fields whose value is known once what it depends on was built or generated."""
+
+
+def by_service(observed: Observed) -> dict[str, list[ContainerRecord]]:
+    """Replicas of each service that has containers."""
+    found: dict[str, list[ContainerRecord]] = {}
+    for record in observed.containers:
+        service = record.spec.labels.get(labels.SERVICE, "")
+        if service and record.spec.labels.get(labels.ONEOFF, "False") != "True":
+            found.setdefault(service, []).append(record)
+    return found
+
+
+def number(record: ContainerRecord) -> int:
+    """Replica index of a container, 0 where its label says none."""
+    text = record.spec.labels.get(labels.NUMBER, "")
+    return int(text) if text.isdecimal() else 0
