@@ -18,6 +18,7 @@ _NEWNEIGH, _DELNEIGH = 28, 29
 _UP = 1
 _IFNAME, _ADDRESS, _MASTER, _LINKINFO, _NET_NS_FD, _AF_SPEC = 3, 1, 10, 18, 28, 26
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _HAIRPIN = 4, 5, 4
 _NODAD = 0x02
 _PERMANENT = 0x80
 _UNIVERSE, _BOOT, _UNICAST, _MAIN = 0, 3, 1, 254
@@ -42,9 +43,19 @@ def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_
     return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"veth {name}")
 
 
-def link_up(index: int = 0, name: str = "") -> Message:
-    """Set a link up, by index or by name."""
-    return Message(_NEWLINK, 0, _link(index, _UP) + (text(_IFNAME, name) if name else b""), f"up {name or index}")
+def link_up(index: int) -> Message:
+    """Set a link up."""
+    return Message(_NEWLINK, 0, _link(index, _UP), f"up {index}")
+
+
+def bridge_port(name: str) -> Message:
+    """Set a bridge's port up, in hairpin mode: a frame may leave by the port that it came from.
+
+    Needed where br_netfilter is on: a container that reaches itself through a published port is translated within the
+    bridge then, without coming up to the machine's routing.
+    """
+    port = nest(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nest(_INFO_SLAVE_DATA, attribute(_HAIRPIN, b"\x01")))
+    return Message(_NEWLINK, 0, _link(0, _UP) + text(_IFNAME, name) + port, f"bridge port {name}")
 
 
 def no_link_local(name: str) -> Message:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
+
+from stackfile.errors import KernelError
+from stackfile.kernel.namespace import fresh
+from stackfile.kernel.nftables import Nftables
+from stackfile.network import firewall, sysctl, table
+
+OK, WARNING, MISSING = "ok", "warning", "missing"
 
 
 class Check(NamedTuple):
@@ -12,3 +20,69 @@ class Check(NamedTuple):
     status: str
     found: str
     mend: str
+
+
+def checks(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
+    """All checks, for the namespace of the calling thread. `bridges` are our own; `ours` is our table."""
+    return [_namespaces(), _nftables(ours), _forwarding(bridges), _bridge_calls(), *_firewalls(kernel, ours, bridges)]
+
+
+def _namespaces() -> Check:
+    try:
+        with fresh() as fd:
+            os.close(fd)
+    except KernelError as error:
+        return Check("network namespaces", MISSING, str(error), "run as root on a kernel with CONFIG_NET_NS")
+    return Check("network namespaces", OK, "can be made", "")
+
+
+def _nftables(ours: str) -> Check:
+    """Load the whole table in a namespace of its own: every expression that we need is then known to the kernel."""
+    try:
+        with fresh() as fd:
+            os.close(fd)
+            with Nftables() as kernel:
+                kernel.commit(table.static(ours))
+    except KernelError as error:
+        return Check("nftables", MISSING, str(error), "load nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_numgen")
+    return Check("nftables", OK, "takes our table", "")
+
+
+def _forwarding(bridges: list[str]) -> Check:
+    on = sysctl.read(sysctl.FORWARD) == "1"
+    if on or not bridges:
+        return Check("ip_forward", OK, "on" if on else "off; switched on with the first network", "")
+    return Check("ip_forward", WARNING, "off, though there are networks", "sysctl -w net.ipv4.ip_forward=1")
+
+
+def _bridge_calls() -> Check:
+    value = sysctl.read("bridge/bridge-nf-call-iptables")
+    if value != "1":
+        return Check("bridge-nf-call-iptables", OK, value or "br_netfilter is not loaded", "")
+    found = "1: other firewalls also judge traffic within a network; accept rules of ours stand beside their drops"
+    return Check("bridge-nf-call-iptables", OK, found, "")
+
+
+def _firewalls(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
+    found = []
+    for barrier in firewall.barriers(kernel, ours):
+        closed = [bridge for bridge in bridges if barrier in firewall.closed_for(kernel, ours, bridge)]
+        if closed:
+            mend = f"accept the bridges in {barrier}, or recreate the networks"
+            found.append(Check("forward drop", WARNING, f"{barrier} drops packets of {', '.join(closed)}", mend))
+        else:
+            found.append(Check("forward drop", OK, f"{barrier}; our bridges have accept rules there", ""))
+    if _legacy():
+        found.append(
+            Check("iptables-legacy", WARNING, "its rules are in use and cannot be seen", "move them to iptables-nft")
+        )
+    return found or [Check("forward drop", OK, "no other table drops forwarded packets", "")]
+
+
+def _legacy() -> bool:
+    """Whether the old xtables interface has a filter table (it is not visible through nfnetlink)."""
+    try:
+        with open("/proc/thread-self/net/ip_tables_names") as file:
+            return "filter" in file.read().split()
+    except OSError:
+        return False

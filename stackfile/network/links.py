@@ -1,0 +1,143 @@
+"""Bridges and what the kernel says of links, addresses and routes, through pyroute2.
+
+pyroute2's synchronous calls run an event loop and so refuse to work in a thread that has one running, as the daemon's
+has. They get a thread of their own; it stays in the network namespace of the thread that used it first.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from stackfile.errors import KernelError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface. `master` is the index of the bridge it belongs to, 0 for none."""
+
+    index: int
+    name: str
+    kind: str
+    master: int
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A destination that the machine knows, `10.0.0.0/8`, and the index of the interface towards it."""
+
+    destination: str
+    link: int
+
+
+class Links:
+    """rtnetlink of one network namespace. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._route: Any = None
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.submit(self._close).result()
+            self._pool.shutdown()
+            self._pool = None
+
+    def all(self) -> list[Link]:
+        """Every interface."""
+        return self._run(lambda route: [_link(message) for message in route.get_links()])
+
+    def addresses(self, index: int = 0) -> list[str]:
+        """Addresses with their prefix, `10.89.0.1/24`, of one interface or of all."""
+        return self._run(lambda route: [a for a, link in _addresses(route) if index in (0, link)])
+
+    def routes(self) -> list[Route]:
+        """IPv4 and IPv6 routes of all tables, without default routes."""
+        return self._run(lambda route: [r for message in route.get_routes() if (r := _route(message))])
+
+    def create_bridge(self, name: str, hardware: str, addresses: Sequence[str]) -> None:
+        """Make a bridge (or keep it) with this hardware address and these addresses, and set it up.
+
+        Bridged frames are not shown to iptables on this bridge's account (nf_call_iptables 0).
+        """
+        self._run(lambda route: _create_bridge(route, name, hardware, addresses), f"bridge {name}")
+
+    def delete(self, *names: str) -> None:
+        """Delete interfaces; what does not exist is skipped. The kernel takes some 30 ms for each."""
+        self._run(lambda route: _delete(route, names), f"delete {' '.join(names)}")
+
+    def _run(self, work: Callable[[Any], _T], subject: str = "") -> _T:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "rtnetlink")
+        try:
+            return self._pool.submit(lambda: work(self._open())).result()
+        except NetlinkError as error:
+            raise KernelError(error.code, "rtnetlink", subject) from error
+
+    def _open(self) -> Any:
+        if self._route is None:
+            self._route = IPRoute()
+        return self._route
+
+    def _close(self) -> None:
+        if self._route is not None:
+            self._route.close()
+            self._route = None
+
+
+def _link(message: Any) -> Link:
+    info = message.get_attr("IFLA_LINKINFO")
+    kind = info.get_attr("IFLA_INFO_KIND") if info else ""
+    master = message.get_attr("IFLA_MASTER") or 0
+    return Link(message["index"], message.get_attr("IFLA_IFNAME"), kind or "", master, bool(message["flags"] & 1))
+
+
+def _addresses(route: Any) -> list[tuple[str, int]]:
+    rows = []
+    for message in route.get_addr():
+        address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        rows.append((f"{address}/{message['prefixlen']}", message["index"]))
+    return rows
+
+
+def _route(message: Any) -> Route | None:
+    destination = message.get_attr("RTA_DST")
+    if destination is None or message["dst_len"] == 0:
+        return None
+    return Route(f"{destination}/{message['dst_len']}", message.get_attr("RTA_OIF") or 0)
+
+
+def _create_bridge(route: Any, name: str, hardware: str, addresses: Sequence[str]) -> None:
+    filters = {"br_nf_call_iptables": 0, "br_nf_call_ip6tables": 0, "br_nf_call_arptables": 0}
+    try:
+        route.link("add", ifname=name, kind="bridge", address=hardware, **filters)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
+    (index,) = route.link_lookup(ifname=name)
+    for address in addresses:
+        try:
+            route.addr("add", index=index, address=address.partition("/")[0], prefixlen=int(address.partition("/")[2]))
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise
+    route.link("set", index=index, state="up")
+
+
+def _delete(route: Any, names: Sequence[str]) -> None:
+    for name in names:
+        for index in route.link_lookup(ifname=name):
+            try:
+                route.link("del", index=index)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:
+                    raise
