@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
-from stackfile.model.observed import DownOptions, UpOptions
+import stackfile
+from stackfile import graph as graphs
+from stackfile.model.observed import DownOptions, Observed, UpOptions
 from stackfile.model.plan import Plan
 from stackfile.model.stack import Stack
 from stackfile.provider.provider import Provider
-from stackfile.reconcile.jobs import Job, JobManager
+from stackfile.reconcile import plan, selection
+from stackfile.reconcile.apply import Up
+from stackfile.reconcile.builds import Build
+from stackfile.reconcile.down import Down
+from stackfile.reconcile.jobs import Job, JobManager, Outcome
+from stackfile.reconcile.lifecycle import Lifecycle, LifecycleOptions
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Reconciler:
-    """Makes a project what its stack says. `jobs` has every job that was started here."""
+    """Makes a project what its stack says. `jobs` has every job that was started here.
 
-    def __init__(self, provider: Provider, jobs: JobManager | None = None) -> None:
+    Needs a running asyncio loop; one instance per provider, since its jobs are the lock of each project.
+    """
+
+    def __init__(self, provider: Provider, jobs: JobManager | None = None, *, now: Callable[[], str] = _now) -> None:
         self.jobs = jobs or JobManager()
         self._provider = provider
+        self._now = now
 
     async def plan(self, stack: Stack, options: UpOptions) -> Plan:
         """What `up` would do; changes nothing.
@@ -24,19 +41,33 @@ class Reconciler:
         Raises RefusedError (`environment-switch`, `directory-differs`, `needs-yes`), UsageError (`no-such-service`),
         NotFoundError (`image-not-found`, `not-found` for an external network or volume).
         """
-        raise NotImplementedError
+        made, _ = await self._plan(stack, options)
+        return made
 
     def up(self, stack: Stack, options: UpOptions) -> Job:
         """Build, create and start what `plan` says, in parallel along the dependencies."""
-        raise NotImplementedError
+
+        async def body(job: Job) -> Outcome:
+            made, observed = await self._plan(stack, options)
+            return await Up(self._provider, job, stack, options, observed, made, self._now).run()
+
+        return self.jobs.start("up", stack.name, body)
 
     def down(self, project: str, options: DownOptions) -> Job:
         """Remove containers and networks, with `volumes` all that is the project's. Needs no stack file."""
-        raise NotImplementedError
+
+        async def body(job: Job) -> Outcome:
+            return await Down(self._provider, job, project, options).run()
+
+        return self.jobs.start("down", project, body)
 
     def build(self, stack: Stack, names: Sequence[str], no_cache: bool = False) -> Job:
         """Build these images of the stack (all for none), with the images that they are based on."""
-        raise NotImplementedError
+
+        async def body(job: Job) -> Outcome:
+            return await Build(self._provider, job, stack, names, no_cache).run()
+
+        return self.jobs.start("build", stack.name, body)
 
     def lifecycle(
         self,
@@ -52,6 +83,38 @@ class Reconciler:
         """start, stop, restart, kill or rm of these services (groups, or all), in dependency order.
 
         `timeout` is the grace in seconds; `signal` is for kill; `force` lets rm stop what runs; `volumes` lets it
-        take anonymous volumes along. Works from the applied model.
+        take anonymous volumes along. Works from the applied model. The job fails with UsageError (`unknown-verb`,
+        `no-such-service`) or NotFoundError.
         """
-        raise NotImplementedError
+        options = LifecycleOptions(
+            services=tuple(services), timeout=timeout, signal=signal, force=force, volumes=volumes
+        )
+
+        async def body(job: Job) -> Outcome:
+            return await Lifecycle(self._provider, job, verb, project, options).run()
+
+        return self.jobs.start(verb, project, body)
+
+    async def _plan(self, stack: Stack, options: UpOptions) -> tuple[Plan, Observed]:
+        observed = await self._provider.observe(stack.name, _narrowed(stack, options), evaluate=options.build)
+        made = plan.make(
+            stack,
+            observed,
+            options,
+            self._provider.capabilities(),
+            engine=await self._provider.identity(),
+            created=self._now(),
+            generator=f"stackfile {stackfile.__version__}",
+        )
+        return made, observed
+
+
+def _narrowed(stack: Stack, options: UpOptions) -> Stack:
+    """The part of the stack that the options are about: images that nobody runs need no evaluation."""
+    names = selection.expand(options.services, stack.services, stack.groups)
+    wanted = selection.closure(graphs.build(stack), names, no_deps=options.no_deps)
+    return replace(
+        stack,
+        images={name: item for name, item in stack.images.items() if f"image.{name}" in wanted},
+        services={name: item for name, item in stack.services.items() if f"service.{name}" in wanted},
+    )
