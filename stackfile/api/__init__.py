@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stackfile.api.replies import LogLine, Ping
     from stackfile.api.stacks import apply, config, graph, load, plan
     from stackfile.language import LoadOptions
+    from stackfile.wire import error_from_plain, to_plain
 
 _HOMES = {
     "Client": "stackfile.api.client",
@@ -27,9 +28,11 @@ _HOMES = {
     "apply": "stackfile.api.stacks",
     "config": "stackfile.api.stacks",
     "connect": "stackfile.api.launch",
+    "error_from_plain": "stackfile.wire",
     "graph": "stackfile.api.stacks",
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
+    "to_plain": "stackfile.wire",
 }
 
 __all__ = [
@@ -41,9 +44,11 @@ __all__ = [
     "apply",
     "config",
     "connect",
+    "error_from_plain",
     "graph",
     "load",
     "plan",
+    "to_plain",
 ]
 
 

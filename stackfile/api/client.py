@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,6 +24,7 @@ from stackfile.model.stack import Stack
 OURS = ("stackfile", "v1")
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 _HEADER = 8
+_STOP_TIMEOUT = 20.0
 
 
 class Client:
@@ -54,8 +56,20 @@ class Client:
         return wire.decode(self._get("doctor"), list[Finding])
 
     def shutdown(self, force: bool = False) -> None:
-        """End the daemon and what belongs to it. ConflictError while containers run, unless `force` stops them."""
+        """End the daemon and what belongs to it; returns when nobody answers any more.
+
+        ConflictError while containers run, unless `force` stops them first.
+        """
         self._transport.json("POST", path_of(*OURS, "shutdown", force=force), timeout=None, what="daemon stop")
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                self.ping(timeout=1)
+            except StackfileError as error:
+                if error.reason == "engine-unreachable":
+                    return
+            time.sleep(0.02)
+        raise ActionError("timeout", f"the daemon at {self.host} still answers after {_STOP_TIMEOUT:g} s")
 
     def docker(self, method: str, *parts: str, value: object = None, **query: object) -> Any:
         """A request of the Docker family, for what has no method here (version, info, top, stats); parsed JSON."""

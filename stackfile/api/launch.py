@@ -15,7 +15,7 @@ import stackfile
 from stackfile import settings as settings_module
 from stackfile.api.client import Client
 from stackfile.api.http import Address, Transport, parse_address
-from stackfile.errors import EngineError
+from stackfile.errors import EngineError, StackfileError
 from stackfile.settings import Settings
 
 API = 1
@@ -108,6 +108,30 @@ def _as_invoked(program: str) -> str:
 
 def start_engine(settings: Settings, client: Client) -> None:
     """Start the supervisor and wait until its daemon answers. Raises EngineError (`engine-start-failed`)."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while _start_once(settings, deadline) == _LOCKED:
+        # Somebody else starts the same engine, or ends it just now.
+        if _answers(client):
+            return
+        if time.monotonic() > deadline:
+            raise EngineError(
+                "engine-start-failed",
+                f"another supervisor holds {settings.run}, but its daemon does not answer",
+                hint=_logs(settings),
+            )
+        time.sleep(0.05)
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.ping()
+    except StackfileError:
+        return False
+    return True
+
+
+def _start_once(settings: Settings, deadline: float) -> int:
+    """Start a supervisor: 0 when its daemon is ready, _LOCKED when another one holds the lock."""
     reader, writer = os.pipe()
     try:
         process = subprocess.Popen(
@@ -122,52 +146,33 @@ def start_engine(settings: Settings, client: Client) -> None:
     finally:
         os.close(writer)
     with os.fdopen(reader, "rb") as ready:
-        deadline = time.monotonic() + START_TIMEOUT
         said = _read_until(ready.fileno(), deadline).decode(errors="replace").strip()
+    code, complaint = _reap(process, deadline)
+    if code == _LOCKED:
+        return _LOCKED
     if said == "ok":
-        _reap(process)
-        return
-    if said.startswith("error:"):
-        _reap(process)
-        raise EngineError("engine-start-failed", "the engine did not start", cause=said.removeprefix("error:").strip())
-    _explain_silence(process, settings, client, deadline)
+        return 0
+    if code is None:
+        cause = f"not ready after {START_TIMEOUT:g} s"
+    else:
+        cause = said.removeprefix("error:").strip() or complaint or f"exit code {code}"
+    raise EngineError("engine-start-failed", "the engine did not start", cause=cause, hint=_logs(settings))
 
 
-def _explain_silence(process: subprocess.Popen[bytes], settings: Settings, client: Client, deadline: float) -> None:
-    """The ready pipe ended without a word: another supervisor holds the lock, or ours broke."""
+def _reap(process: subprocess.Popen[bytes], deadline: float) -> tuple[int | None, str]:
+    """Exit code (None when it had to be killed) and last line of what was started: it forks the supervisor and ends."""
+    code: int | None
     try:
         code = process.wait(max(0.1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        raise EngineError(
-            "engine-start-failed", f"the engine was not ready after {START_TIMEOUT:g} s", hint=_logs(settings)
-        ) from None
+        code = None
     assert process.stderr is not None
     with process.stderr:
         os.set_blocking(process.stderr.fileno(), False)
-        complaint = (process.stderr.read() or b"").decode(errors="replace").strip()
-    if code == _LOCKED:
-        _await_other(client, deadline, settings)
-        return
-    cause = complaint.splitlines()[-1] if complaint else f"exit code {code}"
-    raise EngineError("engine-start-failed", "the engine did not start", cause=cause, hint=_logs(settings))
-
-
-def _await_other(client: Client, deadline: float, settings: Settings) -> None:
-    """Somebody else is starting the same engine: wait for its daemon."""
-    while time.monotonic() < deadline:
-        try:
-            client.ping()
-        except EngineError:
-            time.sleep(0.02)
-        else:
-            return
-    raise EngineError(
-        "engine-start-failed",
-        f"another supervisor holds {settings.run}, but its daemon does not answer",
-        hint=_logs(settings),
-    )
+        lines = (process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
+    return code, lines[-1] if lines else ""
 
 
 def _logs(settings: Settings) -> str:
@@ -190,13 +195,6 @@ def _read_until(descriptor: int, deadline: float) -> bytes:
             break
         data += part
     return data
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """The process that was started forks the supervisor and ends: it must not stay behind as a zombie."""
-    if process.stderr is not None:
-        process.stderr.close()
-    process.wait(5)
 
 
 def _number(version: str) -> tuple[int, ...]:

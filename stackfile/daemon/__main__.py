@@ -1,0 +1,55 @@
+"""`python -I -m stackfile.daemon --ready-fd N`: the daemon of the engine that the STACKFILE_* variables describe.
+
+Writes `ok` or `error: …` to the descriptor. Everything is imported before that: after an upgrade on disk a late import
+would load another version's code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+from stackfile import log, settings
+from stackfile.daemon import routes
+from stackfile.daemon.composition import Daemon
+from stackfile.errors import StackfileError
+
+
+def main(arguments: list[str]) -> int:
+    """Run until told to end; the process's exit code."""
+    parser = argparse.ArgumentParser(prog="stackfile.daemon")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="descriptor that readiness is written to")
+    ready_fd = parser.parse_args(arguments).ready_fd
+
+    def tell(text: str) -> None:
+        nonlocal ready_fd
+        if ready_fd >= 0:
+            os.write(ready_fd, f"{text}\n".encode())
+            os.close(ready_fd)
+            ready_fd = -1
+
+    try:
+        chosen = settings.load()
+        log.setup("daemon", chosen.log_level)
+        routes.find()
+        asyncio.run(_serve(chosen, lambda: tell("ok")))
+    except StackfileError as error:
+        log.get(__name__).error("%s", error, exc_info=error)
+        tell(f"error: {error}".replace("\n", "; "))
+        return error.exit_code
+    except Exception as error:
+        log.get(__name__).critical("the daemon ends", exc_info=error)
+        tell(f"error: {type(error).__name__}: {error}".replace("\n", "; "))
+        return 1
+    return 0
+
+
+async def _serve(chosen: settings.Settings, ready: Callable[[], None]) -> None:
+    await Daemon(chosen).run(ready)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

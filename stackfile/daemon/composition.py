@@ -1,0 +1,112 @@
+"""The composition root: engine, provider, reconciler and HTTP, put together and taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable
+
+from stackfile import log
+from stackfile.daemon.server import HttpServer, listen
+from stackfile.daemon.services import Services
+from stackfile.engines.containers import ContainerProvider
+from stackfile.engines.embedded.engine import EmbeddedEngine
+from stackfile.errors import StackfileError
+from stackfile.paths import RunPaths
+from stackfile.reconcile.reconciler import Reconciler
+from stackfile.settings import Settings
+from stackfile.supervisor.client import Supervisor
+
+KIND = "embedded"
+_LISTENER = "daemon/http"
+"""Key of the listening socket in the supervisor: requests wait in it while a killed daemon is respawned."""
+_logger = log.get(__name__)
+
+
+class Daemon:
+    """One run of the daemon, from `run` to a signal or to a request to end everything."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paths = RunPaths(settings.run)
+        self._engine = EmbeddedEngine(settings)
+        self._reconciler = Reconciler(ContainerProvider(self._engine))
+        self._end = asyncio.Event()
+        self._everything = False
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Open the engine, serve, and call `ready`; until SIGTERM or SIGINT, which leave containers running."""
+        self._catch_signals()
+        await self._engine.open()
+        try:
+            server = HttpServer(self._services())
+            await server.start(self._listener())
+            _logger.info("serving at %s", self._paths.socket)
+            ready()
+            await self._end.wait()
+            _logger.info("stopping%s", " everything" if self._everything else "")
+            await server.close()
+            await self._reconciler.jobs.close()
+        finally:
+            await self._engine.close()
+        if self._everything:
+            self._stop_supervisor()
+
+    def _services(self) -> Services:
+        return Services(
+            settings=self._settings,
+            engine=self._engine,
+            reconciler=self._reconciler,
+            engine_kind=KIND,
+            engine_id=self._engine.id,
+            stop_everything=self._stop_everything,
+        )
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end.set)
+
+    async def _stop_everything(self) -> None:
+        """From a route: the answer is still sent, since closing the server waits for it."""
+        self._everything = True
+        self._end.set()
+
+    def _listener(self) -> socket.socket:
+        """The listening socket of the daemon before this one, or a new one, which the supervisor keeps."""
+        supervisor = Supervisor(self._paths.supervisor)
+        try:
+            held = [socket.socket(fileno=number) for number in supervisor.fetch(_LISTENER)]
+            if held and _is_socket(self._paths.socket):
+                held[0].setblocking(False)
+                return held[0]
+            for old in held:
+                old.close()
+            fresh = listen(self._paths.socket)
+            supervisor.hold(_LISTENER, [fresh.fileno()])
+            return fresh
+        finally:
+            supervisor.close()
+
+    def _stop_supervisor(self) -> None:
+        supervisor = Supervisor(self._paths.supervisor)
+        try:
+            supervisor.drop(_LISTENER)
+            if os.path.exists(self._paths.socket):
+                os.unlink(self._paths.socket)
+            supervisor.stop()
+        except StackfileError as error:
+            _logger.warning("%s", error)
+        finally:
+            supervisor.close()
+
+
+def _is_socket(path: str) -> bool:
+    """Whether clients still find a socket at `path`: somebody may have removed it."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,102 @@
+"""Networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stackfile.daemon.dockerjson import filters, networking, times, values
+from stackfile.daemon.dockerjson.filters import Filters, Test
+from stackfile.errors import ActionError
+from stackfile.model.container import ContainerRecord, NetworkRecord
+
+BUILT_IN = ("bridge", "host", "none")
+
+
+def encode(record: NetworkRecord, members: Sequence[ContainerRecord] = ()) -> dict[str, Any]:
+    """A network with the containers that are running on it."""
+    return {
+        "Name": record.name,
+        "Id": record.id,
+        "Created": times.or_zero(record.created),
+        "Scope": record.scope,
+        "Driver": record.driver,
+        "EnableIPv6": record.enable_ipv6,
+        "IPAM": {"Driver": "default", "Options": {}, "Config": _ipam(record)},
+        "Internal": record.internal,
+        "Attachable": record.attachable,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {member.id: _member(member, record) for member in members if member.state.running},
+        "Options": dict(record.options),
+        "Labels": dict(record.labels),
+    }
+
+
+def _ipam(record: NetworkRecord) -> list[dict[str, str]]:
+    gateways = {subnet: gateway for subnet, gateway in zip(record.subnets, record.gateways, strict=False) if gateway}
+    return [
+        {"Subnet": subnet, **({"Gateway": gateways[subnet]} if subnet in gateways else {})} for subnet in record.subnets
+    ]
+
+
+def _member(member: ContainerRecord, network: NetworkRecord) -> dict[str, str]:
+    endpoint = next(item for item in member.endpoints if item.network_id == network.id)
+    return {
+        "Name": member.spec.name,
+        "EndpointID": networking.endpoint_id(endpoint, member.id[:12]),
+        "MacAddress": endpoint.mac,
+        "IPv4Address": f"{endpoint.ipv4}/{endpoint.ipv4_prefix}" if endpoint.ipv4 else "",
+        "IPv6Address": f"{endpoint.ipv6}/{endpoint.ipv6_prefix}" if endpoint.ipv6 else "",
+    }
+
+
+def decode(body: Mapping[str, Any]) -> NetworkRecord:
+    """The body of `networks/create`. Raises ActionError (`bad-request`)."""
+    name = values.text(body, "Name")
+    if not name:
+        raise ActionError("bad-request", "a network needs a name")
+    driver = values.text(body, "Driver") or "bridge"
+    if driver in ("default",):
+        driver = "bridge"
+    configs = values.objects(values.mapping(body, "IPAM"), "Config")
+    return NetworkRecord(
+        id="",
+        name=name,
+        driver=driver,
+        subnets=tuple(subnet for config in configs if (subnet := values.text(config, "Subnet"))),
+        gateways=tuple(gateway for config in configs if (gateway := values.text(config, "Gateway"))),
+        internal=values.flag(body, "Internal"),
+        attachable=values.flag(body, "Attachable"),
+        enable_ipv6=values.flag(body, "EnableIPv6"),
+        labels=values.text_mapping(body, "Labels"),
+        options=values.text_mapping(body, "Options"),
+    )
+
+
+def select(records: Sequence[NetworkRecord], wanted: Filters, used: frozenset[str]) -> list[NetworkRecord]:
+    """The networks that pass the filters; `used` has the ids of networks with containers."""
+    tests: dict[str, Test[NetworkRecord]] = {
+        **_TESTS,
+        "dangling": lambda record, value: (record.id not in used) == filters.is_true(value),
+    }
+    return filters.select(records, wanted, tests, every=("label",))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return pattern in text
+
+
+_TESTS: dict[str, Test[NetworkRecord]] = {
+    "id": lambda record, value: record.id.startswith(value),
+    "name": lambda record, value: _matches(value, record.name),
+    "driver": lambda record, value: record.driver == value,
+    "scope": lambda record, value: record.scope == value,
+    "label": lambda record, value: filters.has_label(record.labels, value),
+    "type": lambda record, value: (record.name in BUILT_IN) == (value == "builtin"),
+}

@@ -1,0 +1,96 @@
+"""Port maps: `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`, and the list of `containers/json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackfile.daemon.dockerjson import values
+from stackfile.errors import ActionError
+from stackfile.model.container import ContainerRecord
+from stackfile.model.stack import Port
+
+_PROTOCOLS = ("tcp", "udp", "sctp")
+ANY = "0.0.0.0"
+
+
+def split(key: str) -> tuple[int, str]:
+    """`80/tcp` or `80` as number and protocol. Raises ActionError (`bad-request`)."""
+    port, _, protocol = key.partition("/")
+    protocol = (protocol or "tcp").lower()
+    if not port.isdigit() or not 0 < int(port) < 65536 or protocol not in _PROTOCOLS:
+        raise ActionError("bad-request", f"invalid port {key!r}")
+    return int(port), protocol
+
+
+def decode(bindings: Mapping[str, Any]) -> tuple[Port, ...]:
+    """HostConfig.PortBindings."""
+    ports: list[Port] = []
+    for key in bindings:
+        target, protocol = split(key)
+        # A port without a binding is published on a port that the engine chooses.
+        ports.extend(
+            Port(
+                target=target,
+                published=_published(values.text(binding, "HostPort")),
+                host_ip=values.text(binding, "HostIp"),
+                protocol=protocol,
+            )
+            for binding in values.objects(bindings, key) or [{}]
+        )
+    return tuple(ports)
+
+
+def _published(text: str) -> int:
+    """A host port; empty is 0. A range means any one of it: the first is as good."""
+    first, _, last = text.partition("-")
+    if not text:
+        return 0
+    if not first.isdigit() or int(first) > 65535 or (last and not last.isdigit()):
+        raise ActionError("bad-request", f"invalid host port {text!r}")
+    return int(first)
+
+
+def bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
+    """HostConfig.PortBindings of an inspect: as asked for."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        key = f"{port.target}/{port.protocol}"
+        published = str(port.published) if port.published else ""
+        found.setdefault(key, []).append({"HostIp": port.host_ip, "HostPort": published})
+    return found
+
+
+def exposed(record: ContainerRecord, image_ports: tuple[str, ...]) -> list[str]:
+    """Every port of a container as `80/tcp`: of the image, exposed, published."""
+    spec = record.spec
+    keys = [*image_ports, *spec.expose, *(f"{port.target}/{port.protocol}" for port in spec.ports)]
+    return list(dict.fromkeys(key if "/" in key else f"{key}/tcp" for key in keys if "-" not in key))
+
+
+def network_ports(record: ContainerRecord, image_ports: tuple[str, ...]) -> dict[str, list[dict[str, str]] | None]:
+    """NetworkSettings.Ports: as they really are; null for a port that is exposed only. Empty when not running."""
+    if not record.state.running:
+        return {}
+    found: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed(record, image_ports))
+    for port in record.published:
+        key = f"{port.target}/{port.protocol}"
+        entry = {"HostIp": port.host_ip or ANY, "HostPort": str(port.published)}
+        there = found.get(key)
+        found[key] = [*there, entry] if there else [entry]
+    return found
+
+
+def summary(record: ContainerRecord, image_ports: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Ports of `containers/json`."""
+    rows: list[dict[str, Any]] = []
+    for key, hosts in network_ports(record, image_ports).items():
+        target, protocol = split(key)
+        if hosts is None:
+            rows.append({"PrivatePort": target, "Type": protocol})
+            continue
+        rows.extend(
+            {"IP": host["HostIp"], "PrivatePort": target, "PublicPort": int(host["HostPort"]), "Type": protocol}
+            for host in hosts
+        )
+    return rows

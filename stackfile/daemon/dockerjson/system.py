@@ -1,0 +1,133 @@
+"""`version` and `info`."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import stackfile
+from stackfile.daemon.responses import API_VERSION, MIN_API_VERSION
+from stackfile.model.container import EngineInfo
+
+_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def architecture(machine: str) -> str:
+    """The machine's name as images and Docker's clients spell it."""
+    return _GO_ARCHITECTURES.get(machine, machine)
+
+
+def version(info: EngineInfo) -> dict[str, Any]:
+    """The answer of `version`."""
+    ours = stackfile.__version__
+    arch = architecture(info.architecture)
+    details = {
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "Arch": arch,
+        "Os": "linux",
+        "KernelVersion": info.kernel,
+        "GitCommit": "",
+        "GoVersion": "",
+        "BuildTime": "",
+        "Experimental": "false",
+    }
+    return {
+        "Platform": {"Name": "stackfile"},
+        "Components": [
+            {"Name": "Engine", "Version": ours, "Details": details},
+            {"Name": "python", "Version": platform.python_version(), "Details": {}},
+        ],
+        "Version": ours,
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "GitCommit": "",
+        "GoVersion": "",
+        "Os": "linux",
+        "Arch": arch,
+        "KernelVersion": info.kernel,
+        "BuildTime": "",
+    }
+
+
+def info(value: EngineInfo, system_time: str) -> dict[str, Any]:
+    """The answer of `info`."""
+    return {
+        "ID": value.id,
+        "Containers": value.containers,
+        "ContainersRunning": value.running,
+        "ContainersPaused": value.paused,
+        "ContainersStopped": value.stopped,
+        "Images": value.images,
+        "Driver": value.storage_driver,
+        "DriverStatus": [],
+        "SystemStatus": None,
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "none"],
+            "Authorization": None,
+            "Log": ["json-file"],
+        },
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "KernelMemory": False,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "IPv4Forwarding": True,
+        "BridgeNfIptables": False,
+        "BridgeNfIp6tables": False,
+        "Debug": False,
+        "NFd": 0,
+        "OomKillDisable": False,
+        "NGoroutines": 0,
+        "SystemTime": system_time,
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": value.cgroup_version,
+        "NEventsListener": 0,
+        "KernelVersion": value.kernel,
+        "OperatingSystem": value.operating_system,
+        "OSVersion": "",
+        "OSType": "linux",
+        "Architecture": value.architecture,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "AllowNondistributableArtifactsCIDRs": [],
+            "AllowNondistributableArtifactsHostnames": [],
+            "InsecureRegistryCIDRs": [],
+            "IndexConfigs": {},
+            "Mirrors": [],
+        },
+        "NCPU": value.cpus,
+        "MemTotal": value.memory,
+        "GenericResources": None,
+        "DockerRootDir": value.root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": value.name,
+        "Labels": [],
+        "ExperimentalBuild": False,
+        "ServerVersion": value.version,
+        "Runtimes": {"stackfile": {"path": "stackfile"}},
+        "DefaultRuntime": "stackfile",
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": False,
+            "Error": "",
+            "RemoteManagers": None,
+        },
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "",
+        "ContainerdCommit": {"ID": "", "Expected": ""},
+        "RuncCommit": {"ID": "", "Expected": ""},
+        "InitCommit": {"ID": "", "Expected": ""},
+        "SecurityOptions": ["name=seccomp,profile=default"],
+        "Warnings": list(value.warnings) or None,
+    }

@@ -1,0 +1,15 @@
+"""Docker's multiplexed stream: stream number, three zero bytes, length (4 bytes, big endian), data.
+
+Docker Engine API, "Attach to a container", stream format.
+"""
+
+from __future__ import annotations
+
+import struct
+
+_HEADER = struct.Struct(">BxxxL")
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    """`data` of `stream` (1 stdout, 2 stderr) as a frame."""
+    return _HEADER.pack(stream, len(data)) + data

@@ -1,0 +1,105 @@
+"""Containers' streams: attach, logs, wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from stackfile import wire
+from stackfile.daemon import responses
+from stackfile.daemon.batch import Batch
+from stackfile.daemon.dockerjson import times
+from stackfile.daemon.frames import frame
+from stackfile.daemon.hijack import Taken, hijack
+from stackfile.daemon.relay import close, opened, relay
+from stackfile.daemon.routing import DOCKER, Call, Table
+from stackfile.errors import ActionError, StackfileError
+from stackfile.provider.engine import LogChunk, LogQuery
+
+table = Table(DOCKER)
+_CONDITIONS = ("not-running", "next-exit", "removed")
+
+
+@table.post("/containers/{id}/attach", stream=True)
+async def attach(call: Call) -> web.StreamResponse:
+    engine = call.services.engine
+    record = await engine.container_get(call.path["id"])
+    stdin = call.flag("stdin") and call.flag("stream") and record.spec.stdin_open
+    attaching = engine.container_attach(
+        record.id, stdin=stdin, stdout=call.flag("stdout"), stderr=call.flag("stderr"), logs=call.flag("logs")
+    )
+    streams = await opened(attaching, close)
+    try:
+        session = await hijack(call.request)
+        await relay(session, streams, stdin=stdin, detach_keys=call.text("detachKeys"))
+    finally:
+        await streams.close()
+    return Taken()
+
+
+@table.get("/containers/{id}/logs", stream=True)
+async def logs(call: Call) -> web.StreamResponse:
+    engine = call.services.engine
+    record = await engine.container_get(call.path["id"])
+    query = log_query(call)
+    tty = record.spec.tty
+    response = await responses.stream(call.request, responses.RAW if tty else responses.MULTIPLEXED)
+    lines = engine.container_logs(record.id, query)
+    async with Batch(response.write) as batch:
+        async for data in _encoded(lines, tty, call.flag("timestamps")):
+            await batch.add(data)
+    return response
+
+
+def log_query(call: Call) -> LogQuery:
+    """The query of `logs`. Raises ActionError (`bad-request`)."""
+    stdout, stderr = call.flag("stdout"), call.flag("stderr")
+    if not stdout and not stderr:
+        raise ActionError("bad-request", "Bad parameters: you must choose at least one stream")
+    return LogQuery(
+        stdout=stdout,
+        stderr=stderr,
+        follow=call.flag("follow"),
+        since_ns=times.timestamp(call.text("since")),
+        until_ns=times.timestamp(call.text("until")),
+        tail=_tail(call.text("tail", "all")),
+    )
+
+
+def _tail(text: str) -> int | None:
+    # Docker takes what is no number, `all` among it, for everything.
+    return int(text) if text.isdigit() else None
+
+
+async def _encoded(lines: AsyncIterator[LogChunk], tty: bool, stamped: bool) -> AsyncIterator[bytes]:
+    async for line in lines:
+        data = f"{times.rfc3339(line.time_ns)} ".encode() + line.data if stamped else line.data
+        yield data if tty else frame(line.stream, data)
+
+
+@table.post("/containers/{id}/wait", stream=True)
+async def wait(call: Call) -> web.StreamResponse:
+    """The head goes out as soon as the wait is registered: the CLI starts the container only then."""
+    engine = call.services.engine
+    condition = call.text("condition") or "not-running"
+    if condition not in _CONDITIONS:
+        raise ActionError("bad-request", f"invalid condition: {condition!r}")
+    record = await engine.container_get(call.path["id"])
+    ended = asyncio.ensure_future(engine.container_wait(record.id, condition))
+    try:
+        # The task must have begun to wait before the client hears of it.
+        await asyncio.sleep(0)
+        response = await responses.stream(call.request, "application/json")
+        try:
+            status = await ended
+            answer: dict[str, object] = {"StatusCode": status.exit_code if status.known else 255}
+            if status.error:
+                answer["Error"] = {"Message": status.error}
+        except StackfileError as error:
+            answer = {"StatusCode": -1, "Error": {"Message": str(error)}, "error": wire.error_to_plain(error)}
+        await response.write(responses.line(answer))
+    finally:
+        ended.cancel()
+    return response

@@ -1,0 +1,29 @@
+"""Projects and their containers."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from stackfile.daemon import responses
+from stackfile.daemon.routing import OURS, Call, Table
+from stackfile.errors import NotFoundError
+
+table = Table(OURS)
+
+
+@table.get("/projects")
+async def list_projects(call: Call) -> web.StreamResponse:
+    return responses.json(list(await call.services.engine.project_list()))
+
+
+@table.get("/projects/{name}")
+async def get(call: Call) -> web.StreamResponse:
+    project = await call.services.engine.project_get(call.path["name"])
+    if project is None:
+        raise NotFoundError("project", call.path["name"])
+    return responses.json(project)
+
+
+@table.get("/projects/{name}/containers")
+async def containers(call: Call) -> web.StreamResponse:
+    return responses.json(list(await call.services.engine.container_list(project=call.path["name"])))

@@ -1,0 +1,143 @@
+"""HTTP on the engine's socket: dispatch, errors, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from stackfile import log
+from stackfile.daemon import faults, responses, routes
+from stackfile.daemon.routing import Call, Route, Router
+from stackfile.daemon.services import Services
+from stackfile.errors import ActionError, StackfileError
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of a request's body that is read into memory (stacks, manifests); content of files is streamed to disk."""
+_BACKLOG = 1024
+_logger = log.get(__name__)
+
+
+class HttpServer:
+    """Serves the routes on a listening socket until `close`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._router = Router(routes.find())
+        self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections on `listener`."""
+        server = web.Server(
+            self._handle,
+            request_factory=_request,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=3600,
+            lingering_time=1,
+        )
+        # Answers take milliseconds; what is longer is a stream, whose client reconnects.
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+
+    async def close(self) -> None:
+        """Stop accepting, end streams, and let what was begun finish (at most 10 s)."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._unfinished:
+            await asyncio.wait(self._unfinished, timeout=10)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            found = self._router.find(request.method, request.rel_url.raw_path)
+            if found is None:
+                return self._unknown(request)
+            route, path = found
+            call = Call(request, self._services, path, route.docker)
+            return await self._run(route, call)
+        except asyncio.CancelledError:
+            raise
+        except ConnectionError:
+            # The client has gone; nobody is there to be told.
+            raise
+        except web.HTTPRequestEntityTooLarge:
+            return faults.response_of(ActionError("bad-request", f"the body is larger than {BODY_LIMIT} bytes"))
+        except StackfileError as error:
+            if error.reason in ("internal", "kernel"):
+                _logger.error("%s %s: %s", request.method, request.rel_url, error, exc_info=error)
+            return self._fault(request, error)
+        except Exception as error:
+            _logger.exception("%s %s", request.method, request.rel_url)
+            return self._fault(request, error)
+
+    def _fault(self, request: web.BaseRequest, error: Exception) -> web.Response:
+        if request.writer.output_size > 0:
+            # The head of a stream has been sent: all that is left is to end it short.
+            raise ConnectionResetError(str(error)) from error
+        return faults.response_of(error)
+
+    async def _run(self, route: Route, call: Call) -> web.StreamResponse:
+        if route.stream:
+            return await route.handler(call)
+        task = asyncio.ensure_future(_coroutine(route, call))
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[web.StreamResponse]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            # Read, so that an error whose client has gone is not reported as never retrieved.
+            task.exception()
+
+    def _unknown(self, request: web.BaseRequest) -> web.Response:
+        path = request.rel_url.raw_path
+        if methods := self._router.methods(path):
+            error = ActionError("bad-request", f"{path} has no {request.method}, only {', '.join(methods)}")
+            return responses.json({"message": error.message}, 405)
+        return responses.json({"message": "page not found"}, 404)
+
+
+def _coroutine(route: Route, call: Call) -> Coroutine[Any, Any, web.StreamResponse]:
+    async def run() -> web.StreamResponse:
+        return await route.handler(call)
+
+    return run()
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
+
+
+def listen(path: str) -> socket.socket:
+    """A listening Unix socket at `path`, mode 0660, which takes the place of an old one at once."""
+    temporary = f"{path}.{os.getpid()}"
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind(temporary)
+        os.chmod(temporary, 0o660)
+        sock.listen(_BACKLOG)
+        os.rename(temporary, path)
+    except BaseException:
+        sock.close()
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return sock
