@@ -58,9 +58,8 @@ def _option(item: Option) -> list[str]:
 
 def _group(name: str, known: list[str]) -> str:
     lines = [f"Usage: stackfile {name} VERB [OPTIONS] [ARGS]", ""]
-    for verb in (registry.load(full) for full in known if full.startswith(name + " ")):
-        lines.append(f"  {verb.name.partition(' ')[2]:<12} {verb.summary}")
-    return "\n".join(lines)
+    verbs = [registry.load(full) for full in known if full.startswith(name + " ")]
+    return "\n".join([*lines, *(f"  {verb.name.partition(' ')[2]:<12} {verb.summary}" for verb in verbs)])
 
 
 def _environment() -> str:

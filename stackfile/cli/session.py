@@ -1,0 +1,229 @@
+"""A live connection between our terminal (or pipes) and a process in a container: exec, container run.
+
+The main thread writes output; a thread of its own sends stdin, because a process that waits for its output to be
+read would otherwise wait for us while we wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from stackfile.cli import terminal
+from stackfile.errors import StackfileError, UsageError
+
+if TYPE_CHECKING:
+    from stackfile.api import Hijacked
+
+CHUNK = 65536
+DETACH_KEYS = "ctrl-p,ctrl-q"
+PROXIED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that `container run` hands on to the container (docker run --sig-proxy)."""
+_DETACH = signal.SIGRTMIN
+
+
+class _DetachKeys(Exception):
+    """The user typed the detach keys."""
+
+
+class Session:
+    """Copies both ways until the process ends its output.
+
+    `resize(rows, columns)` is called at the start and whenever the terminal changes its size, with a TTY only.
+    """
+
+    def __init__(
+        self,
+        stream: Hijacked,
+        *,
+        stdin: bool,
+        resize: Callable[[int, int], None],
+        detach_keys: str = DETACH_KEYS,
+    ) -> None:
+        self._stream = stream
+        self._stdin = stdin
+        self._resize = resize
+        self._keys = KeyMatcher(parse_keys(detach_keys)) if stream.tty else None
+        self._main = threading.get_ident()
+
+    def run(self) -> bool:
+        """Returns True when the user detached, False when the output ended. The terminal is as before then."""
+        with ExitStack() as undo:
+            raw = self._stream.tty and self._stdin and terminal.is_terminal(terminal.STDIN)
+            if raw:
+                undo.enter_context(terminal.raw())
+            if self._stream.tty:
+                undo.enter_context(_handling({signal.SIGWINCH: self._resized}))
+                self._resized()
+            undo.enter_context(_handling({_DETACH: _raise_detach}))
+            if self._stdin:
+                undo.enter_context(self._sending())
+            try:
+                self._copy_output()
+            except _DetachKeys:
+                return True
+        return False
+
+    def _copy_output(self) -> None:
+        while True:
+            stream, data = self._stream.read()
+            if not data:
+                return
+            _write(terminal.STDERR if stream == 2 else terminal.STDOUT, data)
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """stdin → process beside. Woken by a pipe at the end, so that no key is read that is not ours any more."""
+        reader, writer = os.pipe()
+        thread = threading.Thread(target=self._send, args=(reader,), name="stdin", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            os.close(writer)
+            thread.join(1)
+            if not thread.is_alive():
+                os.close(reader)
+
+    def _send(self, wake: int) -> None:
+        # Signals belong to the main thread, which they shall wake.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while True:
+            ready, _, _ = select.select([terminal.STDIN, wake], [], [])
+            if wake in ready:
+                return
+            data = _read_stdin()
+            if self._keys is not None and data:
+                data, detach = self._keys.feed(data)
+                if detach:
+                    signal.pthread_kill(self._main, _DETACH)
+                    return
+                if not data:
+                    continue
+            elif self._keys is not None and (held := self._keys.rest()):
+                self._deliver(held)
+            if not self._deliver(data):
+                return
+
+    def _deliver(self, data: bytes) -> bool:
+        """Send, or half-close at the end of stdin. False when there is nothing more to do."""
+        if not data:
+            self._stream.close_write()
+            return False
+        try:
+            self._stream.send(data)
+        except OSError:
+            # The process is gone; its end arrives on the reading side.
+            return False
+        return True
+
+    def _resized(self, number: int = 0, frame: FrameType | None = None) -> None:
+        rows, columns = terminal.size()
+        if not rows:
+            return
+        try:
+            self._resize(rows, columns)
+        except StackfileError:
+            # It has just ended, or has not quite begun: then a size does not matter.
+            pass
+
+
+class KeyMatcher:
+    """Finds a sequence of keys in what is typed; keys that only begin it are held back."""
+
+    def __init__(self, sequence: bytes) -> None:
+        self._sequence = sequence
+        self._held = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """(what to send, whether the sequence is complete); nothing to send when everything is held back."""
+        text = self._held + data
+        self._held = b""
+        if not self._sequence:
+            return text, False
+        found = text.find(self._sequence)
+        if found >= 0:
+            return text[:found], True
+        for length in range(min(len(text), len(self._sequence) - 1), 0, -1):
+            if text.endswith(self._sequence[:length]):
+                self._held = text[-length:]
+                return text[:-length], False
+        return text, False
+
+    def rest(self) -> bytes:
+        """What is still held back, at the end of input."""
+        held, self._held = self._held, b""
+        return held
+
+
+def parse_keys(text: str) -> bytes:
+    """`ctrl-p,ctrl-q` as bytes (docker --detach-keys). Raises UsageError."""
+    result = bytearray()
+    for part in filter(None, text.split(",")):
+        if part.startswith("ctrl-") and len(part) == 6 and 0x40 <= ord(part[5].upper()) <= 0x5F:
+            result.append(ord(part[5].upper()) & 0x1F)
+        elif len(part) == 1 and part.isascii():
+            result.append(ord(part))
+        else:
+            raise UsageError("usage", f"--detach-keys: {part!r} is no key")
+    return bytes(result)
+
+
+@contextmanager
+def proxied(send: Callable[[str], None]) -> Iterator[None]:
+    """Hand signals on: `send` gets their names (SIGINT, …)."""
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        try:
+            send(signal.Signals(number).name)
+        except StackfileError:
+            # Not running any more, or not yet.
+            pass
+
+    with _handling(dict.fromkeys(PROXIED, forward)):
+        yield
+
+
+_Handler = Callable[[int, "FrameType | None"], None]
+
+
+@contextmanager
+def _handling(handlers: dict[signal.Signals, _Handler]) -> Iterator[None]:
+    previous = [(number, signal.signal(number, handler)) for number, handler in handlers.items()]
+    try:
+        yield
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)
+
+
+def _raise_detach(number: int, frame: FrameType | None) -> None:
+    raise _DetachKeys
+
+
+def _read_stdin() -> bytes:
+    try:
+        return os.read(terminal.STDIN, CHUNK)
+    except OSError:
+        # The terminal is gone: its end.
+        return b""
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def wants_tty(asked: bool, refused: bool, automatic: bool) -> bool:
+    """Whether a command gets a TTY. Raises UsageError when it was asked for and stdin is none."""
+    both = terminal.is_terminal(terminal.STDIN) and terminal.is_terminal(terminal.STDOUT)
+    if asked and not terminal.is_terminal(terminal.STDIN):
+        raise UsageError("usage", "the input device is not a TTY", hint="leave -t out")
+    return not refused and (asked or (automatic and both))
