@@ -1,0 +1,152 @@
+"""What exists of a project, and what its images and contents would be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from stackfile.errors import NotFoundError
+from stackfile.model.container import NetworkRecord, VolumeRecord
+from stackfile.model.image import BuildEvaluation
+from stackfile.model.observed import Observed, Project
+from stackfile.model.stack import FileRef, SecretRef, SecretResource, Stack
+from stackfile.provider.engine import Engine
+
+
+async def observe(engine: Engine, name: str, stack: Stack | None, *, evaluate: bool) -> Observed:
+    """Everything of project `name` in the engine."""
+    project, containers, networks, volumes, drift = await asyncio.gather(
+        engine.project_get(name),
+        engine.container_list(project=name),
+        engine.network_list(project=name),
+        engine.volume_list(project=name),
+        engine.drift(name),
+    )
+    observed = Observed(
+        project=project,
+        containers=tuple(containers),
+        networks=tuple(networks),
+        volumes=tuple(volumes),
+        drift=tuple(drift),
+    )
+    return await _desired(engine, stack, observed, evaluate=evaluate) if stack is not None else observed
+
+
+async def _desired(engine: Engine, stack: Stack, observed: Observed, *, evaluate: bool) -> Observed:
+    images, references, keys, networks, volumes = await asyncio.gather(
+        engine.image_evaluate(stack.images) if evaluate else _present(engine, stack),
+        _references(engine, stack),
+        _keys(engine, stack, observed.project),
+        _external_networks(engine, stack),
+        _external_volumes(engine, stack),
+    )
+    return Observed(
+        project=observed.project,
+        containers=observed.containers,
+        networks=(*observed.networks, *networks),
+        volumes=(*observed.volumes, *volumes),
+        images=images,
+        references=references,
+        keys=keys,
+        drift=observed.drift,
+    )
+
+
+async def _present(engine: Engine, stack: Stack) -> dict[str, BuildEvaluation]:
+    """Images of the stack as they are, whatever a build would make of them now."""
+    ids = await asyncio.gather(
+        *(_image_id(engine, item.tags[0] if item.tags else "") for item in stack.images.values())
+    )
+    return {name: BuildEvaluation(name=name, image=identity) for name, identity in zip(stack.images, ids, strict=True)}
+
+
+async def _references(engine: Engine, stack: Stack) -> dict[str, str]:
+    refs = {service.image for service in stack.services.values() if not service.image_is_stack_image}
+    return {ref: await _image_id(engine, ref) for ref in sorted(refs)}
+
+
+async def _image_id(engine: Engine, ref: str) -> str:
+    try:
+        return (await engine.image_get(ref)).id if ref else ""
+    except NotFoundError:
+        return ""
+
+
+async def _external_networks(engine: Engine, stack: Stack) -> list[NetworkRecord]:
+    found = []
+    for network in stack.networks.values():
+        if network.external:
+            try:
+                found.append(await engine.network_get(network.full_name))
+            except NotFoundError:
+                continue  # the plan says so, with its place
+    return found
+
+
+async def _external_volumes(engine: Engine, stack: Stack) -> list[VolumeRecord]:
+    found = []
+    for volume in stack.volumes.values():
+        if volume.external:
+            try:
+                found.append(await engine.volume_get(volume.full_name))
+            except NotFoundError:
+                continue  # the plan says so, with its place
+    return found
+
+
+# ---------------------------------------------------------------- contents
+
+
+async def _keys(engine: Engine, stack: Stack, project: Project | None) -> dict[str, str]:
+    """HMACs of the wanted contents, named as in `Observed.keys`."""
+    keys = {}
+    for name, data in config_contents(stack).items():
+        keys[f"config.{name}"] = await engine.file_key(data)
+    applied = project.keys if project else {}
+    for name in secret_order(stack.secrets):
+        keys[f"secret.{name}"] = await _secret_key(engine, stack, stack.secrets[name], keys, applied)
+    return keys
+
+
+async def _secret_key(
+    engine: Engine, stack: Stack, secret: SecretResource, keys: Mapping[str, str], applied: Mapping[str, str]
+) -> str:
+    """ "" where it is known only once it, or a secret that it is composed of, was stored."""
+    for part in secret.content or ():
+        if isinstance(part, SecretRef):
+            name = f"secret.{part.secret}"
+            composed = stack.secrets[part.secret].content is not None
+            if not keys.get(name) or (composed and keys[name] != applied.get(name)):
+                return ""
+    return await engine.secret_resolve(stack.name, secret.name, secret.content, secret.generate, create=False)
+
+
+def config_contents(stack: Stack) -> dict[str, bytes]:
+    """Name in the file store → content: configs as wholes, and what differs by replica as `NAME@SERVICE/INDEX`."""
+    found = {name: item.content.encode() for name, item in stack.configs.items() if item.content is not None}
+    for service in stack.services.values():
+        for index in range(1, max(service.replicas, len(service.variants), 1) + 1):
+            for ref in _own_contents(service.replica(index).files):
+                found[f"{ref.source}@{service.name}/{index}"] = (ref.content or "").encode()
+    return found
+
+
+def _own_contents(files: Iterable[FileRef]) -> list[FileRef]:
+    return [ref for ref in files if ref.kind == "config" and ref.content is not None]
+
+
+def secret_order(secrets: Mapping[str, SecretResource]) -> list[str]:
+    """Each secret after those that it is composed of (the language has refused cycles)."""
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order:
+            return
+        for part in secrets[name].content or ():
+            if isinstance(part, SecretRef) and part.secret in secrets:
+                visit(part.secret)
+        order.append(name)
+
+    for name in secrets:
+        visit(name)
+    return order
