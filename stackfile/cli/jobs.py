@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from stackfile.cli.context import Context
 from stackfile.cli.output.progress import Progress
@@ -27,6 +28,11 @@ class Finished:
     @property
     def interrupted(self) -> bool:
         return self.end.status == "cancelled"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the job has to tell: counts, addresses."""
+        return self.end.result or {}
 
     def error(self) -> StackfileError | None:
         """The error of a job that failed."""
@@ -61,9 +67,9 @@ def follow(context: Context, events: Iterator[JobEvent], progress: Progress) -> 
 
 
 def conclude(context: Context, finished: Finished) -> int:
-    """Exit code of a job that was not successful, with a word on what is done and what is not; else 0."""
+    """0 after success; 130 after an interrupt, with what is done and what is not. Raises the error of a failure."""
     if finished.interrupted:
-        report_interrupted(context, finished.progress)
+        _report_interrupted(context, finished.result)
         return 130
     error = finished.error()
     if error is not None:
@@ -71,14 +77,13 @@ def conclude(context: Context, finished: Finished) -> int:
     return 0
 
 
-def report_interrupted(context: Context, progress: Progress) -> None:
-    done = [row.address for row in progress.rows.shown() if row.status == "done"]
-    rest = [row.address for row in progress.rows.not_done()]
-    context.console.note("Interrupted.")
-    if done:
-        context.console.note(f"  done:     {', '.join(done)}")
-    if rest:
-        context.console.note(f"  not done: {', '.join(rest)}")
+def _report_interrupted(context: Context, result: dict[str, Any]) -> None:
+    note = context.console.note
+    note("Interrupted.")
+    if done := result.get("done"):
+        note(f"  done:     {', '.join(done)}")
+    if rest := [*result.get("failed", ()), *result.get("not_done", ())]:
+        note(f"  not done: {', '.join(rest)}")
 
 
 class _Job:

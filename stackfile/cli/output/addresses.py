@@ -26,6 +26,16 @@ def join(base: str, indices: Iterable[int]) -> str:
     return base + "[" + ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs) + "]"
 
 
+def indices(text: str) -> set[int]:
+    """Replica indices of `1..3` or `1,3`, as a job's events write them; none for anything else."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("..")
+        if first.isdigit() and (not last or last.isdigit()):
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
 def kind(address: str) -> str:
     return address.partition(".")[0]
 

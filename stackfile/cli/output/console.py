@@ -96,7 +96,7 @@ class Console:
             return "quiet"
         if progress != "auto":
             return progress
-        moves = self._ansi != "never" and self._environ.get("TERM") != "dumb" and is_terminal(self.err)
+        moves = self._ansi != "never" and self._environ.get("TERM") != "dumb" and is_terminal(self.out)
         return "tty" if moves else "plain"
 
 

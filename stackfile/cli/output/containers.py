@@ -115,8 +115,8 @@ def to_plain(record: ContainerRecord) -> dict[str, Any]:
         "restarts": state.restart_count,
         "pid": state.pid,
         "created": record.created,
-        "started": state.started_at,
-        "finished": state.finished_at,
+        "started_at": state.started_at,
+        "finished_at": state.finished_at,
         "memory": record.memory,
         "memory_limit": record.spec.resources.memory,
         "ports": [

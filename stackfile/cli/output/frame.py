@@ -11,7 +11,7 @@ _ERASE_BELOW = "\x1b[J"
 
 
 class Frame:
-    """The rewritten lines on stderr. The size is asked for at every drawing, so that a resize does no harm."""
+    """The rewritten lines on stdout. The size is asked for at every drawing, so that a resize does no harm."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -20,17 +20,17 @@ class Frame:
 
     def draw(self, above: Sequence[str], lines: Sequence[str]) -> None:
         """Print `above` for good, then `lines` as the new frame, in one write."""
-        width = self._console.width(self._console.err) or 80
+        width = self._console.width(self._console.out) or 80
         cut = [clip(line, width - 1) for line in lines]
         text = self._rewind(width) + "".join(f"{line}\n" for line in (*above, *cut))
         self._drawn = [columns(line) for line in cut]
-        self._console.err.write(text)
-        self._console.err.flush()
+        self._console.out.write(text)
+        self._console.out.flush()
 
     @property
     def room(self) -> int:
         """Lines that a frame may have."""
-        return max(3, (self._console.height(self._console.err) or 24) - 2)
+        return max(3, (self._console.height(self._console.out) or 24) - 2)
 
     def _rewind(self, width: int) -> str:
         """Back to the frame's first line. On a terminal made narrower a line covers several."""

@@ -1,6 +1,6 @@
 """Progress of a job: live lines on a terminal, plain lines elsewhere, JSON lines for programs, or nothing.
 
-It goes to stderr (JSON to stdout), so that stdout holds the result alone.
+All of it is what the command has to say, so it goes to stdout; stderr holds errors and warnings.
 """
 
 from __future__ import annotations
@@ -77,14 +77,15 @@ class PlainProgress(Progress):
             self._lines([row_line(row, self.console, max(_ADDRESS, self.rows.width))])
 
     def logged(self, row: Row, event: JobEvent) -> None:
-        self._lines([*self.take_header(), f"   {row.address} | {printable(event.message.rstrip())}"])
+        name = event.attributes.get("container") or row.address
+        self._lines([*self.take_header(), f"   {name} | {printable(event.message.rstrip())}"])
 
     def said(self, message: str) -> None:
         self._lines([message])
 
     def _lines(self, lines: list[str]) -> None:
         for line in lines:
-            self.console.note(line)
+            self.console.print(line)
 
 
 class TtyProgress(Progress):
@@ -122,6 +123,8 @@ class TtyProgress(Progress):
         with self._lock:
             rows = self.rows.shown()
             failed = [row for row in rows if row.status == "failed"]
+            for row in rows:
+                row.status = row.status if row.finished else "skipped"
             keep = [] if self._transient and not failed else rows[self._scrolled :]
             lines = [self._line(row) for row in keep]
             for row in failed:
@@ -157,7 +160,7 @@ class TtyProgress(Progress):
         line = self._line(row)
         if row.finished or not row.log or spare < 1:
             return [line]
-        return [line, self.console.paint(f"     {row.log[-1]}", "dim", self.console.err)]
+        return [line, self.console.paint(f"     {row.log[-1]}", "dim", self.console.out)]
 
     def _line(self, row: Row) -> str:
         now = time.monotonic()
@@ -190,7 +193,7 @@ def row_line(row: Row, console: Console, width: int, seconds: float | None = Non
     time_text = f"{took:.1f} s" if addresses.kind(row.base) in _TIMED or took >= 0.1 else ""
     detail = _detail(row)
     text = f"{row.address:<{width}} {row.word:<{_WORD}} {detail:<{_DETAIL}} {time_text}"
-    return f" {console.paint(mark, style, console.err)} {text}".rstrip()
+    return f" {console.paint(mark, style, console.out)} {text}".rstrip()
 
 
 def log_lines(row: Row) -> list[str]:

@@ -32,8 +32,8 @@ class Row:
     began_ns: int = 0
     error: dict[str, Any] | None = None
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
-    parts: dict[int, str] = field(default_factory=dict)
-    """Status of each replica that reported for itself."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Status of each action on it by the action's id; "" while it has not begun."""
 
     @property
     def address(self) -> str:
@@ -49,27 +49,24 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
-        self._planned: list[str] = []
 
     def plan(self, plan: dict[str, Any]) -> None:
-        """Take order and replicas from a plan (in JSON form)."""
+        """Take order, actions and replicas from a plan (in JSON form)."""
         for action in plan.get("actions", ()):
             base = action["address"]
-            if base not in self._rows:
-                self._planned.append(base)
             row = self._rows.setdefault(base, Row(base))
+            row.parts.setdefault(action["id"], "")
             row.indices.update(instance["index"] for instance in action.get("instances", ()))
 
     def action(self, event: JobEvent) -> Row:
         """Take an `action` event; the row that it is about."""
         base, index = addresses.split(event.address)
         row = self._rows.setdefault(base, Row(base))
-        if index:
-            row.indices.add(index)
-            row.parts[index] = event.status
-        row.status = _together(row, event.status)
-        row.word = event.word or (row.word if event.status != "started" else "") or _DOING.get(event.action, "")
-        row.detail = event.detail or row.detail
+        row.indices.update(addresses.indices(event.attributes.get("instances", "")), {index} if index else ())
+        row.parts[event.id] = event.status
+        row.status = _together(row)
+        row.word = event.word or _word(event)
+        row.detail = event.detail or event.message
         row.error = event.error or row.error
         row.began_ns = row.began_ns or event.time_ns
         elapsed = (event.time_ns - row.began_ns) / 1e9 if row.began_ns and event.time_ns else 0.0
@@ -87,26 +84,25 @@ class Rows:
         """Rows on which something happened, in the plan's order."""
         return [row for row in self._rows.values() if row.status]
 
-    def not_done(self) -> list[Row]:
-        """Planned rows that nobody started or finished."""
-        return [self._rows[base] for base in self._planned if self._rows[base].status not in ("done", "failed")]
-
     @property
     def width(self) -> int:
         """Columns of the longest address, planned ones included."""
         return max((len(row.address) for row in self._rows.values()), default=0)
 
 
-def _together(row: Row, latest: str) -> str:
-    """Status of all replicas together: a failure shows at once, done only when all that began are done."""
-    if not row.parts:
-        return latest
-    statuses = set(row.parts.values())
+def _together(row: Row) -> str:
+    """Status of all actions on a row: a failure shows at once, done only when all of them are."""
+    statuses = list(row.parts.values())
     if "failed" in statuses:
         return "failed"
-    if statuses <= {"done", "skipped"} and set(row.parts) >= row.indices:
-        return latest
+    if all(status in ("done", "skipped") for status in statuses):
+        return "skipped" if "skipped" in statuses else "done"
     return next((status for status in ("progress", "waiting", "started") if status in statuses), "progress")
+
+
+def _word(event: JobEvent) -> str:
+    """The word while it is under way, or where the event has none of its own."""
+    return event.status if event.status in ("failed", "skipped", "waiting") else _DOING.get(event.action, "")
 
 
 def printable(text: str) -> str:

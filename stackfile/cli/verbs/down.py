@@ -6,7 +6,7 @@ from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.cli.jobs import conclude, follow
 from stackfile.cli.output import progress, summary
-from stackfile.model.observed import DownOptions, Project
+from stackfile.model.observed import DownOptions
 
 
 def register() -> Verb:
@@ -42,15 +42,5 @@ def run(context: Context, arguments: Arguments) -> int:
     finished = follow(context, context.client().down(project.name, options), shown)
     code = conclude(context, finished)
     if code == 0:
-        context.console.say(summary.down(shown.rows.shown(), _kept(project, options)))
+        context.console.say(summary.down(finished.result))
     return code
-
-
-def _kept(project: Project, options: DownOptions) -> list[str]:
-    """Addresses of what holds data and stays."""
-    stack = project.stack
-    if stack is None or options.volumes or options.services:
-        return []
-    volumes = [f"volume.{name}" for name, volume in stack.volumes.items() if not volume.external]
-    secrets = [f"secret.{name}" for name, secret in stack.secrets.items() if secret.generate is not None]
-    return volumes + secrets

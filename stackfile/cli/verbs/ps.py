@@ -22,15 +22,13 @@ def register() -> Verb:
             option("--format", "table or json", "FORMAT", choices=("table", "json")),
         ),
         run=run,
-        text="JSON: a list of {id, name, project, service, number, image, state, health, exit_code, started, memory,\n"
-        "memory_limit, ports, networks, …}; sizes in bytes, times in UTC.",
+        text="JSON: a list of {id, name, project, service, number, image, state, health, exit_code, started_at,\n"
+        "memory, memory_limit, ports, networks, …}; sizes in bytes, times in UTC.",
     )
 
 
 def run(context: Context, arguments: Arguments) -> int:
     project = context.find_project()
-    if project is None and context.options.given("project-name"):
-        context.project()
     records = context.containers_of(project, arguments.positional) if project else []
     if arguments.flag("running"):
         records = [record for record in records if record.state.running]

@@ -104,17 +104,12 @@ def scales(arguments: Arguments) -> dict[str, int]:
 
 
 def _apply(context: Context, stack: Stack, options: UpOptions, began: float) -> int:
-    from stackfile.cli.output import plan as plans
     from stackfile.cli.output import progress, summary
 
     console = context.console
     shown = progress.make(console, summary.header(stack))
     finished: Finished = follow(context, context.client().up(stack, options), shown)
     code = conclude(context, finished)
-    if code:
-        return code
-    if any(number for name, number in (shown.plan.get("summary") or {}).items() if name != "unchanged"):
-        console.say(summary.up(stack, shown.plan, time.monotonic() - began) + " Logs: stackfile logs -f")
-    else:
-        console.say(plans.up_to_date(stack.name, stack))
-    return 0
+    if code == 0:
+        console.say(summary.up(stack.name, finished.result, time.monotonic() - began))
+    return code
