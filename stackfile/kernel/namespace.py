@@ -1,30 +1,14 @@
-"""Network namespaces: making them, and working inside one (setns(2), unshare(2), network_namespaces(7))."""
+"""Network namespaces: making them, and working inside one (network_namespaces(7))."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stackfile.errors import KernelError
-
-CLONE_NEWNET = 0x40000000
+from stackfile.kernel.syscalls import NEWNET, setns, unshare
 
 _SELF = "/proc/thread-self/ns/net"
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def setns(fd: int, kind: int = CLONE_NEWNET) -> None:
-    """Move the calling thread into the namespace `fd`. Other threads stay where they are."""
-    if _libc.setns(fd, kind):
-        raise KernelError(ctypes.get_errno(), "setns", f"fd {fd}")
-
-
-def unshare(kind: int = CLONE_NEWNET) -> None:
-    """Move the calling thread into a fresh namespace."""
-    if _libc.unshare(kind):
-        raise KernelError(ctypes.get_errno(), "unshare", hex(kind))
 
 
 def current() -> int:
@@ -37,11 +21,11 @@ def inside(fd: int) -> Iterator[None]:
     """Run the block with the calling thread in the network namespace `fd`. Sockets opened in it stay there."""
     home = current()
     try:
-        setns(fd)
+        setns(fd, NEWNET)
         try:
             yield
         finally:
-            setns(home)
+            setns(home, NEWNET)
     finally:
         os.close(home)
 
@@ -54,7 +38,7 @@ def fresh() -> Iterator[int]:
     """
     home = current()
     try:
-        unshare()
+        unshare(NEWNET)
         try:
             fd = current()
             try:
@@ -63,6 +47,6 @@ def fresh() -> Iterator[int]:
                 os.close(fd)
                 raise
         finally:
-            setns(home)
+            setns(home, NEWNET)
     finally:
         os.close(home)

@@ -111,7 +111,7 @@ def _rules(table: str) -> list[Message]:
         "out": ((local_destination(), verdict(JUMP, "publish")),),
         "post": (
             (family(_IPV4), translated(), source4(), _LOOPBACK4, masquerade()),
-            # Not by the incoming interface: for a frame that br_netfilter translates within a bridge there is none here.
+            # By address, not by incoming interface: a frame translated within a bridge (br_netfilter) has none here.
             (family(_IPV4), translated(), _to_ours(), source4(), lookup("nets4"), masquerade()),
             (family(_IPV4), _to_others(), source4(), lookup("nets4"), masquerade()),
         ),

@@ -53,14 +53,23 @@ class Table:
             scopes={key: _scope(scope) for key, scope in data.get("scopes", {}).items()},
         )
 
+    def changed(self, zones: Mapping[str, Any], scopes: Mapping[str, Any]) -> Table:
+        """This table with some zones and scopes (JSON values) in place of its own; None takes one away."""
+        new_zones = {**self.zones, **{key: _zone(zone) for key, zone in zones.items() if zone is not None}}
+        new_scopes = {**self.scopes, **{key: _scope(scope) for key, scope in scopes.items() if scope is not None}}
+        return Table(
+            zones={key: zone for key, zone in new_zones.items() if zones.get(key, zone) is not None},
+            scopes={key: scope for key, scope in new_scopes.items() if scopes.get(key, scope) is not None},
+        )
+
 
 def _zone(data: Mapping[str, Any]) -> Zone:
-    names = {name: tuple(addresses) for name, addresses in data.get("names", {}).items()}
+    names = {name.lower(): tuple(addresses) for name, addresses in data.get("names", {}).items()}
     return Zone(name=data.get("name", ""), names=names, reverse=dict(data.get("reverse", {})))
 
 
 def _scope(data: Mapping[str, Any]) -> Scope:
-    hosts = {name: tuple(addresses) for name, addresses in data.get("hosts", {}).items()}
+    hosts = {name.lower(): tuple(addresses) for name, addresses in data.get("hosts", {}).items()}
     return Scope(
         networks=tuple(data.get("networks", ())), hosts=hosts, servers=tuple(data.get("servers", ())),
     )  # fmt: skip
