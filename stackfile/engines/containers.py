@@ -92,20 +92,17 @@ class ContainerProvider:
         """Made anew below its containers: they keep running, their connections break."""
         resource = _stack(work).networks[name]
         members = [
-            (record.id, attachment)
+            record
             for record in await self._engine.container_list(project=work.project)
-            for attachment in record.spec.networks
-            if attachment.network == resource.full_name and any(
-                endpoint.network == resource.full_name for endpoint in record.endpoints
-            )
-        ]  # fmt: skip
-        if await self._network(resource.full_name) is not None:
-            for container, _ in members:
-                await _ignoring_missing(self._engine.network_disconnect(resource.full_name, container, force=True))
-            await self._engine.network_remove(resource.full_name)
+            if any(attachment.network == resource.full_name for attachment in record.spec.networks)
+        ]
+        for record in members:
+            rest = tuple(item for item in record.spec.networks if item.network != resource.full_name)
+            await self._engine.container_update(record.id, replace(record.spec, networks=rest))
+        await _ignoring_missing(self._engine.network_remove(resource.full_name))
         await self._engine.network_create(_network_record(work.project, resource))
-        for container, attachment in members:
-            await self._engine.network_connect(resource.full_name, container, attachment)
+        for record in members:
+            await self._engine.container_update(record.id, record.spec)
         return Result(word="updated")
 
     async def remove_network(self, work: Work, name: str, progress: Progress) -> Result:
