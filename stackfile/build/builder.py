@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
+from stackfile.build import state as states
+from stackfile.build.cache import BuildCache
 from stackfile.build.contexts import ContextStore
+from stackfile.build.order import build_order
+from stackfile.build.solver import Solver
+from stackfile.build.state import State
+from stackfile.errors import ActionError, NotFoundError
+from stackfile.images import references
 from stackfile.images.store import ImageStore
-from stackfile.model.image import BuildEvaluation, BuildResult
+from stackfile.model.image import BuildEvaluation, BuildResult, StepStatus
 from stackfile.model.stack import ImageResource
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRunner
@@ -21,6 +28,7 @@ class Builder:
         self._contexts = contexts
         self._runner = runner
         self._pool = pool
+        self._cache = BuildCache(images.rows)
 
     def recover(self) -> None:
         """At start, before anything else uses the stores: clear what a killed engine left half done."""
@@ -30,10 +38,15 @@ class Builder:
     async def evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
         """What building these images would do, each after its base. Changes nothing but remembered file stats.
 
-        StackError (`image-cycle`, `unknown-reference`), NotFoundError (`image-not-found`), ActionError
-        (`host-program-missing`).
+        An image whose layers are all there, but which has not its names, counts as not built (building is quick
+        then). StackError (`image-cycle`), NotFoundError (`image-not-found`), ActionError (`host-program-missing`).
         """
-        raise NotImplementedError
+        statuses: dict[str, tuple[StepStatus, ...]] = {}
+        found = await self._states(images, build_order(images), statuses)
+        return {
+            name: BuildEvaluation(name=name, image=self._present(images[name], state), steps=statuses[name])
+            for name, state in found.items()
+        }
 
     async def build(
         self,
@@ -43,8 +56,94 @@ class Builder:
         no_cache: bool = False,
         progress: Progress | None = None,
     ) -> BuildResult:
-        """Build one image whose bases are built already; moves its tags to the result.
+        """Build one image whose bases are built already; moves its names to the result.
 
         ActionError (`build-failed`, `host-program-missing`, `disk-full`), NotFoundError (`image-not-found`).
         """
-        raise NotImplementedError
+        image = images[name]
+        order = build_order(images, name)
+        bases = await self._states(images, order[:-1], {})
+        for key, state in bases.items():
+            bases[key] = state or self._built(images[key])
+        solver = self._solver(bases, progress or _silent, no_cache)
+        try:
+            state = await solver.solve(image)
+            assert state is not None, name
+            self._images.add(state.config, state.layers, history=state.history, parent=state.parent, tags=_names(image))
+        finally:
+            self._images.release(solver.leased)
+        return BuildResult(
+            name=name,
+            image=states.identity(state),
+            steps=tuple(solver.statuses),
+            files=sum(made.files for made in solver.made),
+            summary=_summary(image, solver),
+        )
+
+    async def _states(
+        self, images: Mapping[str, ImageResource], order: list[str], statuses: dict[str, tuple[StepStatus, ...]]
+    ) -> dict[str, State | None]:
+        """What the images are after their steps, as far as the cache can tell; `statuses` is filled."""
+        result: dict[str, State | None] = {}
+        for name in order:
+            solver = self._solver(result, None, False)
+            try:
+                result[name] = await solver.solve(images[name])
+            except NotFoundError:
+                if not _waits(images[name], result):
+                    raise
+                # It copies from an image that is not built yet; nothing more can be said of this one.
+                result[name] = None
+            statuses[name] = tuple(solver.statuses)
+        return result
+
+    def _solver(self, bases: Mapping[str, State | None], progress: Progress | None, no_cache: bool) -> Solver:
+        return Solver(
+            images=self._images,
+            contexts=self._contexts,
+            runner=self._runner,
+            pool=self._pool,
+            cache=self._cache,
+            bases=bases,
+            progress=progress,
+            no_cache=no_cache,
+        )
+
+    def _present(self, image: ImageResource, state: State | None) -> str:
+        """The image's id when it is there under all its names."""
+        if state is None:
+            return ""
+        identity = states.identity(state)
+        if self._images.rows.get_image(identity) is None:
+            return ""
+        named = all(self._images.rows.get_tag(tag) == identity for tag in _names(image))
+        return identity if named else ""
+
+    def _built(self, image: ImageResource) -> State:
+        """A base by its name, where this machine changed since it was built."""
+        tag = next(iter(_names(image)), "")
+        found = self._images.rows.get_tag(tag) if tag else None
+        if not found:
+            raise ActionError("build-failed", f"image {image.name} is needed and not built")
+        record = self._images.get(found)
+        return states.of_image(record, {diff_id: self._images.blobs.size(diff_id) for diff_id in record.layers})
+
+
+_silent: Callable[[str], None] = lambda line: None  # noqa: E731
+
+
+def _names(image: ImageResource) -> list[str]:
+    return [str(references.parse(tag)) for tag in image.tags]
+
+
+def _waits(image: ImageResource, found: Mapping[str, State | None]) -> bool:
+    return any(step.from_image in found and found[step.from_image] is None for step in image.steps)
+
+
+def _summary(image: ImageResource, solver: Solver) -> str:
+    programs = sum(made.programs for made in solver.made)
+    if programs:
+        return f"{sum(made.files for made in solver.made)} files, {programs} programs"
+    count = len(image.steps)
+    steps = f"{count} step" if count == 1 else f"{count} steps"
+    return f"{steps}, on {image.base}"

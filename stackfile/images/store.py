@@ -208,7 +208,12 @@ class ImageStore:
         """Cached steps live as long as an image that contains them: without it their layers would never go."""
         chains, _ = self._referenced()
         for key, document in self.rows.list_cache():
-            if key.startswith("step:") and wire.decode(document, dict).get("chain_id") not in chains:
+            if not key.startswith("step:"):
+                continue
+            made = wire.decode(document, dict)
+            # A step that changed nothing lives as long as what it stands on.
+            chain_id = made.get("chain_id") or made.get("below")
+            if chain_id and chain_id not in chains:
                 self.rows.delete_cache(key)
 
     def _referenced(self) -> tuple[set[str], set[str]]:
