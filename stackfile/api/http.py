@@ -170,7 +170,8 @@ class Transport:
             raise
         if answer.status >= 400:
             with answer:
-                raise error_of(answer.status, answer.read())
+                text = answer.read()
+            raise error_of(answer.status, text)
         return answer
 
     def json(self, method: str, target: str, value: object = None, **options: Any) -> bytes:
