@@ -77,7 +77,7 @@ class FileSystem:
 
     def _said(self) -> str:
         """The kernel's own words about the failure, one message a read (fsopen(2))."""
-        words = []
+        words: list[str] = []
         os.set_blocking(self._fd, False)
         try:
             while len(words) < 8:

@@ -37,9 +37,9 @@ class Supervisor:
         """Duplicates of what is kept under `key` (the caller closes them); empty when the key is unknown."""
         return self._call({"do": "fetch", "key": key})[1]
 
-    def drop(self, prefix: str) -> None:
-        """Let go of `prefix` and of every key below `prefix/`."""
-        self._call({"do": "drop", "prefix": prefix})
+    def drop(self, *prefixes: str) -> None:
+        """Let go of each of `prefixes` and of every key below it (`prefix/…`)."""
+        self._call({"do": "drop", "prefixes": prefixes})
 
     def keys(self, prefix: str = "") -> list[str]:
         """Keys that are `prefix` or lie below `prefix/` (all of them for an empty prefix)."""

@@ -22,7 +22,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Allow `names` (or answer `errno`) with any of `capabilities` (with `unless`: without that one), on `architectures`.
+    """Allow `names` (or answer `errno`) with any of `capabilities` (`unless`: without that one) on `architectures`.
 
     Several rules for one name are alternatives.
     """

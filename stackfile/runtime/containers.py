@@ -1,0 +1,447 @@
+"""The shim's containers: starting, executing, ending, taking over from a shim that died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from stackfile.errors import ConflictError, EngineError, KernelError, NotFoundError, StackfileError
+from stackfile.kernel import process
+from stackfile.runtime import launch, records, stdio
+from stackfile.runtime.instructions import ExecInstructions, Instructions
+from stackfile.runtime.launch import Forked
+from stackfile.runtime.logfile import LogWriter
+from stackfile.runtime.loop import Loop
+from stackfile.runtime.records import ContainerRow, ExecRow, ExitRow
+from stackfile.supervisor.client import Supervisor
+
+Done = Callable[["Child | StackfileError"], None]
+"""Told once about a start: the process, or why there is none."""
+
+_ORPHAN_PATIENCE = 3.0
+"""Seconds to wait for the supervisor to have reaped a process that was not our child."""
+
+
+@dataclass
+class Child:
+    """A process of ours: main (`exec_id` "") or exec."""
+
+    container: Container
+    exec_id: str
+    pid: int
+    pidfd: int
+    start_time: int
+    forked: Forked | None = None
+    """While it sets itself up."""
+    done: Done | None = None
+    master: int = -1
+    """Terminal of an exec."""
+    ended: ExitRow | None = None
+    failed: bool = False
+    """Its start failed, so its end is nobody's business."""
+
+
+@dataclass
+class Container:
+    row: ContainerRow
+    streams: stdio.Streams
+    children: dict[str, Child] = field(default_factory=dict)
+    oom_before: int = 0
+
+    @property
+    def main(self) -> Child:
+        return self.children[""]
+
+
+class Containers:
+    """All of them. `report` sends an end to whoever listens."""
+
+    def __init__(self, loop: Loop, supervisor: Supervisor, run_root: str, report: Callable[[ExitRow], None]) -> None:
+        self._loop = loop
+        self._supervisor = supervisor
+        self._root = f"{run_root}/containers"
+        self._report = report
+        self._all: dict[str, Container] = {}
+        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+
+    # ---- start and exec
+
+    def start(self, given: Instructions, netns: int, done: Done) -> None:
+        """Start a container; `done` is called when it executes its program or has failed to."""
+        present = self._all.get(given.container)
+        if present is not None and present.main.ended is None:
+            raise ConflictError("already-running", f"container {given.container[:12]} is running")
+        if present is not None:
+            self.release(given.container)
+        os.makedirs(given.run_dir, mode=0o700, exist_ok=True)
+        key, account = given.container, given.process.account
+        readers: list[int] = []
+        ends: list[int] = []
+        streams = stdio.Streams(given.run_dir)
+        child_input = self._null
+        try:
+            if not given.process.tty:
+                readers, ends = stdio.make_outputs(given.run_dir, account)
+                self._hold(f"stdio/{key}", readers)
+                if given.stdin_open:
+                    streams.stdin, child_input = stdio.make_input(given.run_dir, account)
+                    self._hold(f"stdin/{key}", [streams.stdin])
+            forked = launch.fork_container(given, (child_input, *ends) if ends else (), netns)
+        except BaseException:
+            for fd in readers:
+                os.close(fd)
+            streams.close()
+            self._drop(key)
+            raise
+        finally:
+            for fd in (*ends, child_input if child_input != self._null else -1):
+                if fd >= 0:
+                    os.close(fd)
+        row = ContainerRow.of(given, forked.pid, forked.start_time)
+        records.write_container(row)
+        container = Container(row, streams)
+        self._all[key] = container
+        if readers:
+            streams.pumps += stdio.pump_outputs(self._loop, readers, given.logs)
+        container.oom_before = _oom_kills(row)
+        self._follow(container, "", forked, done, given.process.tty)
+
+    def exec(self, given: ExecInstructions, fds: Sequence[int], done: Done) -> None:
+        """Run one more program. ConflictError (`not-running`)."""
+        container = self._live(given.container)
+        if given.exec_id in container.children:
+            raise ConflictError("already-running", f"exec {given.exec_id[:12]} was started already")
+        account = given.process.account
+        for fd in fds:
+            _give(fd, account.uid, account.gid)
+        forked = launch.fork_exec(given, tuple(fds), container.main.pidfd)
+        row = ExecRow(exec_id=given.exec_id, pid=forked.pid, start_time=forked.start_time, tty=given.process.tty)
+        records.write_exec(container.row.run_dir, row)
+        self._follow(container, given.exec_id, forked, done, given.process.tty)
+
+    def _follow(self, container: Container, exec_id: str, forked: Forked, done: Done, tty: bool) -> None:
+        child = Child(container, exec_id, forked.pid, forked.pidfd, forked.start_time, forked, done)
+        container.children[exec_id] = child
+        self._loop.add(forked.channel.fileno(), lambda _: self._progress(child))
+        self._loop.add(forked.pidfd, lambda _: self._exited(child))
+        if not tty:
+            forked.go()
+
+    def _progress(self, child: Child) -> None:
+        """A message of a child that sets itself up, or the end of the channel."""
+        while child.forked is not None:
+            try:
+                message, fds = child.forked.receive()
+            except BlockingIOError:
+                return
+            except OSError:
+                message, fds = None, []
+            if message is None:
+                self._started(child)
+            elif "pty" in message:
+                self._terminal(child, fds[0])
+                child.forked.go()
+            else:
+                child.failed = True
+                self._finish_start(child, launch.failure(message["error"]))
+
+    def _started(self, child: Child) -> None:
+        self._finish_start(child, child)
+
+    def _finish_start(self, child: Child, result: Child | StackfileError) -> None:
+        assert child.forked is not None
+        assert child.done is not None
+        self._loop.remove(child.forked.channel.fileno())
+        child.forked.channel.close()
+        child.forked = None
+        done, child.done = child.done, None
+        done(result)
+
+    def _terminal(self, child: Child, master: int) -> None:
+        container = child.container
+        key = container.row.container
+        if child.exec_id:
+            os.set_blocking(master, False)
+            child.master = master
+            self._hold(f"tty/{key}/{child.exec_id}", [master])
+            return
+        pipe = stdio.make_pipe()
+        self._hold(f"tty/{key}", [master])
+        self._hold(f"stdio/{key}", list(pipe))
+        self._pump_terminal(container, master, pipe)
+
+    def _pump_terminal(self, container: Container, master: int, pipe: tuple[int, int]) -> None:
+        container.streams.master = master
+        writer = LogWriter(container.row.logs, 1)
+        container.streams.pumps.append(stdio.TerminalPump(self._loop, master, pipe, writer))
+
+    # ---- ends
+
+    def _exited(self, child: Child) -> None:
+        if child.forked is not None:
+            self._progress(child)  # its last words come before its end
+        try:
+            result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return self._orphaned(child)
+        if result is None:
+            return None
+        signalled = result.si_code != os.CLD_EXITED
+        self._end(child, 128 + result.si_status if signalled else result.si_status)
+        return None
+
+    def _orphaned(self, child: Child) -> None:
+        """A process of our predecessor ended: the supervisor, as its last parent, reaps it and knows how."""
+        self._loop.remove(child.pidfd)
+        deadline = time.monotonic() + _ORPHAN_PATIENCE
+
+        def look() -> bool:
+            try:
+                exits = self._supervisor.exits()
+            except EngineError:
+                exits = []
+            for row in exits:
+                if (row.pid, row.start_time) == (child.pid, child.start_time):
+                    code = os.waitstatus_to_exitcode(row.status)
+                    self._end(child, code if code >= 0 else 128 - code, time_ns=row.time_ns)
+                    self._supervisor.forget(row.pid, row.start_time)
+                    return False
+            if time.monotonic() < deadline:
+                return True
+            self._end(child, 0, reason="the end was not observed: shim and supervisor were both away")
+            return False
+
+        if look():
+            self._loop.every_tick(look)
+
+    def _end(self, child: Child, status: int, *, reason: str = "", time_ns: int = 0) -> None:
+        container = child.container
+        self._loop.remove(child.pidfd)
+        os.close(child.pidfd)
+        child.pidfd = -1
+        if child.failed:
+            return self._forget_failed(child)
+        row = ExitRow(
+            container=container.row.container,
+            exec_id=child.exec_id,
+            pid=child.pid,
+            status=status,
+            known=not reason,
+            reason=reason,
+            time_ns=time_ns or time.time_ns(),
+            oom=not child.exec_id and _oom_kills(container.row) > container.oom_before,
+        )
+        if not child.exec_id:
+            container.streams.drain()  # the log is complete before anybody hears of the end
+        child.ended = row
+        records.write_exit(container.row.run_dir, row)
+        self._report(row)
+        return None
+
+    def _forget_failed(self, child: Child) -> None:
+        container = child.container
+        del container.children[child.exec_id]
+        if child.exec_id:
+            records.remove_exec(container.row.run_dir, child.exec_id)
+            self._close_terminal(child)
+        else:
+            self._all.pop(container.row.container, None)
+            self._dispose(container)
+
+    # ---- requests
+
+    def signal(self, identity: str, exec_id: str, number: int) -> None:
+        child = self._child(identity, exec_id)
+        if child.ended is not None or child.pidfd < 0:
+            raise ConflictError("not-running", f"container {identity[:12]} is not running")
+        try:
+            signal.pidfd_send_signal(child.pidfd, number)
+        except ProcessLookupError:
+            raise ConflictError("not-running", f"container {identity[:12]} is not running") from None
+        except OSError as error:
+            raise KernelError(error.errno or 0, "pidfd_send_signal", str(number)) from error
+
+    def running(self) -> list[Child]:
+        return [child for each in self._all.values() for child in each.children.values() if child.ended is None]
+
+    def unacknowledged(self) -> list[ExitRow]:
+        return [row for each in self._all.values() for row in (child.ended for child in each.children.values()) if row]
+
+    def acknowledge(self, identity: str, exec_id: str) -> None:
+        """An end is recorded elsewhere. Of an exec nothing is left then; a container waits for `release`."""
+        container = self._all.get(identity)
+        child = container.children.get(exec_id) if container else None
+        if container is None or child is None or child.ended is None:
+            return
+        if exec_id:
+            del container.children[exec_id]
+            records.remove_exec(container.row.run_dir, exec_id)
+            self._close_terminal(child)
+        else:
+            records.remove_exit(container.row.run_dir, exec_id)
+
+    def terminal(self, identity: str, exec_id: str) -> int:
+        child = self._child(identity, exec_id)
+        master = child.master if exec_id else child.container.streams.master
+        if master < 0:
+            raise ConflictError("conflict", f"{'exec' if exec_id else 'container'} has no terminal")
+        return master
+
+    def open_stdin(self, identity: str) -> int:
+        return self._get(identity).streams.open_stdin()
+
+    def close_stdin(self, identity: str) -> None:
+        self._get(identity).streams.close_stdin()
+        self._try(lambda: self._supervisor.drop(f"stdin/{identity}"))
+
+    def release(self, identity: str) -> None:
+        """Forget a dead container. Idempotent; ConflictError (`already-running`) while it lives."""
+        container = self._all.get(identity)
+        if container is None:
+            records.remove_all(f"{self._root}/{identity}")
+            return
+        if any(child.ended is None for child in container.children.values() if not child.exec_id):
+            raise ConflictError("already-running", f"container {identity[:12]} is running")
+        del self._all[identity]
+        self._dispose(container)
+
+    def _dispose(self, container: Container) -> None:
+        for child in container.children.values():
+            self._close_terminal(child)
+            if child.pidfd >= 0:
+                self._loop.remove(child.pidfd)
+                os.close(child.pidfd)
+        container.streams.close()
+        records.remove_all(container.row.run_dir)
+        self._drop(container.row.container)
+
+    def _close_terminal(self, child: Child) -> None:
+        if child.master >= 0:
+            os.close(child.master)
+            child.master = -1
+            self._try(lambda: self._supervisor.drop(f"tty/{child.container.row.container}/{child.exec_id}"))
+
+    # ---- taking over
+
+    def adopt(self) -> None:
+        """Find what an earlier shim has left: live containers are followed, ends are looked up."""
+        try:
+            names = os.listdir(self._root)
+        except FileNotFoundError:
+            return
+        for name in names:
+            found = records.read_container(f"{self._root}/{name}")
+            if found is not None:
+                self._adopt(*found)
+
+    def _adopt(self, row: ContainerRow, execs: list[ExecRow], exits: list[ExitRow]) -> None:
+        container = Container(row, stdio.Streams(row.run_dir))
+        self._all[row.container] = container
+        self._adopt_streams(container)
+        ended = {each.exec_id: each for each in exits}
+        mains = ExecRow(exec_id="", pid=row.pid, start_time=row.start_time, tty=row.tty)
+        for each in (*execs, mains):
+            child = Child(container, each.exec_id, each.pid, -1, each.start_time)
+            container.children[each.exec_id] = child
+            if each.tty and each.exec_id:
+                masters = self._fetch(f"tty/{row.container}/{each.exec_id}")
+                child.master = masters[0] if masters else -1
+            if each.exec_id in ended:
+                child.ended = ended[each.exec_id]
+            else:
+                self._watch(child)
+
+    def _adopt_streams(self, container: Container) -> None:
+        row = container.row
+        held = self._fetch(f"stdio/{row.container}")
+        if row.tty:
+            masters = self._fetch(f"tty/{row.container}")
+            if masters and len(held) == 2:
+                self._pump_terminal(container, masters[0], (held[0], held[1]))
+            return
+        if len(held) == 2:
+            container.streams.pumps += stdio.pump_outputs(self._loop, held, row.logs)
+        if row.stdin_open:
+            writers = self._fetch(f"stdin/{row.container}")
+            container.streams.stdin = writers[0] if writers else -1
+
+    def _watch(self, child: Child) -> None:
+        """Follow a process by a pidfd, once it is certain that the pid is still its own."""
+        try:
+            child.pidfd = process.pidfd_open(child.pid)
+            if process.start_time(child.pid) == child.start_time:
+                self._loop.add(child.pidfd, lambda _: self._exited(child))
+                return
+        except KernelError:
+            child.pidfd = os.dup(self._null)
+        self._orphaned(child)
+
+    # ---- small things
+
+    def _get(self, identity: str) -> Container:
+        try:
+            return self._all[identity]
+        except KeyError:
+            raise NotFoundError("container", identity) from None
+
+    def _live(self, identity: str) -> Container:
+        container = self._all.get(identity)
+        if container is None or container.main.ended is not None or container.main.forked is not None:
+            raise ConflictError("not-running", f"container {identity[:12]} is not running")
+        return container
+
+    def _child(self, identity: str, exec_id: str) -> Child:
+        try:
+            return self._get(identity).children[exec_id]
+        except KeyError:
+            raise NotFoundError("exec", exec_id) from None
+
+    def _hold(self, key: str, fds: Sequence[int]) -> None:
+        self._try(lambda: self._supervisor.hold(key, fds))
+
+    def _fetch(self, key: str) -> list[int]:
+        try:
+            return self._supervisor.fetch(key)
+        except EngineError as error:
+            _complain(error)
+            return []
+
+    def _drop(self, identity: str) -> None:
+        self._try(lambda: self._supervisor.drop(*(f"{kind}/{identity}" for kind in ("stdio", "stdin", "tty"))))
+
+    @staticmethod
+    def _try(action: Callable[[], None]) -> None:
+        """Without a supervisor containers run all the same, only less safely: say so and go on."""
+        try:
+            action()
+        except EngineError as error:
+            _complain(error)
+
+
+def _complain(error: StackfileError) -> None:
+    print(f"shim: {error}", file=sys.stderr, flush=True)
+
+
+def _give(fd: int, uid: int, gid: int) -> None:
+    """Let the process open /dev/stdout again: pipes and terminals belong to its user."""
+    import stat
+
+    if uid and stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.fchown(fd, uid, gid)
+
+
+def _oom_kills(row: ContainerRow) -> int:
+    """The kernel's count of processes killed for lack of memory in the group."""
+    for path in row.cgroup.paths:
+        for name in ("memory.oom_control", "memory.events"):
+            try:
+                with open(f"{path}/{name}", "rb") as file:
+                    rows = [line.split() for line in file]
+            except OSError:
+                continue
+            return sum(int(fields[1]) for fields in rows if fields[:1] == [b"oom_kill"])
+    return 0

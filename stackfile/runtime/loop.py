@@ -1,0 +1,52 @@
+"""The shim's event loop: epoll, callbacks, and a tick for what has to be tried again."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+
+_TICK = 0.02
+
+Callback = Callable[[int], None]
+"""Receives the epoll events."""
+
+
+class Loop:
+    """One thread, level-triggered. Every callback does a bounded amount of work."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callback] = {}
+        self._ticks: list[Callable[[], bool]] = []
+        self._stopped = False
+
+    def add(self, fd: int, callback: Callback, events: int = select.EPOLLIN) -> None:
+        self._epoll.register(fd, events)
+        self._callbacks[fd] = callback
+
+    def change(self, fd: int, events: int) -> None:
+        self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        """Forget a descriptor; the caller closes it. Harmless when it is not known."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def every_tick(self, callback: Callable[[], bool]) -> None:
+        """Call back every 20 ms until it returns False."""
+        self._ticks.append(callback)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def run(self) -> None:
+        while not self._stopped:
+            for fd, events in self._epoll.poll(_TICK if self._ticks else -1):
+                callback = self._callbacks.get(fd)  # an earlier callback may have removed it
+                if callback is not None:
+                    callback(events)
+            if self._ticks:
+                self._ticks = [tick for tick in self._ticks if tick()]
+
+    def close(self) -> None:
+        self._epoll.close()

@@ -1,0 +1,73 @@
+"""`python -I -m stackfile.supervisor [--ready-fd N]`: start the engine in the background.
+
+Writes "ok" to descriptor N when the daemon serves, "error: …" when it does not come up. Exit code 75 (EX_TEMPFAIL)
+when another supervisor of this run root is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+
+from stackfile import settings
+from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
+from stackfile.paths import RunPaths, ensure_private
+from stackfile.supervisor.daemonize import detach, leave_cgroup
+from stackfile.supervisor.server import Server
+
+LOCKED = 75
+
+
+def main(arguments: Sequence[str]) -> int:
+    given = settings.load()
+    paths = RunPaths(given.run)
+    ensure_private(given.root)
+    ensure_private(given.run)
+    ready = int(arguments[1]) if arguments[:1] == ["--ready-fd"] else -1
+    lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return LOCKED
+    if ready >= 0:
+        os.set_inheritable(ready, False)
+    detach({lock, ready}, paths.log("supervisor"), given.environment())
+    set_process_name("stackfile-super")
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    groups = leave_cgroup(given.cgroup_parent)
+    os.truncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+
+    def announce(word: str) -> None:
+        if ready >= 0:
+            try:
+                os.write(ready, f"{word}\n".encode())
+            except BrokenPipeError:
+                pass  # whoever waited has gone
+            os.close(ready)
+
+    try:
+        Server(paths, announce).run()
+    finally:
+        os.truncate(lock, 0)
+        _leave_groups(groups)
+    return 0
+
+
+def _leave_groups(groups: list[str]) -> None:
+    """Back to the root of each hierarchy, so that our group can go."""
+    for group in groups:
+        root = os.path.dirname(os.path.dirname(group))
+        try:
+            with open(f"{root}/cgroup.procs", "w") as file:
+                file.write("0")
+            os.rmdir(group)
+            os.rmdir(os.path.dirname(group))
+        except OSError:
+            continue  # containers are left below the parent, or it is a nested one
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

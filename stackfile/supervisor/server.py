@@ -1,0 +1,281 @@
+"""The supervisor's loop: its socket, its children, the descriptors that it holds."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stackfile.kernel import seqpacket
+from stackfile.paths import RunPaths
+from stackfile.supervisor.children import Child
+from stackfile.supervisor.orphans import Orphans
+from stackfile.supervisor.protocol import MESSAGE
+
+_MODULES = (
+    ("shim", "stackfile.runtime.shim"),
+    ("resolver", "stackfile.resolver"),
+    ("daemon", "stackfile.daemon"),
+)
+"""In the order of their start."""
+_START_PATIENCE = 30.0
+_STOP_PATIENCE = {"daemon": 10.0, "resolver": 2.0, "shim": 5.0}
+
+Answer = tuple[Any, Sequence[int]]
+
+
+class Held:
+    """Descriptors that must survive the processes that use them, by key."""
+
+    def __init__(self) -> None:
+        self._fds: dict[str, list[int]] = {}
+
+    def put(self, key: str, fds: list[int]) -> None:
+        """Keep `fds` (ownership passes here) in place of what was kept."""
+        self._close(self._fds.pop(key, []))
+        self._fds[key] = fds
+
+    def get(self, key: str) -> list[int]:
+        return self._fds.get(key, [])
+
+    def drop(self, prefix: str) -> None:
+        for key in self.keys(prefix):
+            self._close(self._fds.pop(key))
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self._fds if not prefix or key == prefix or key.startswith(f"{prefix}/")]
+
+    @staticmethod
+    def _close(fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)
+
+
+class Server:
+    """Runs until asked to stop. `announce` is called once: "ok" when the daemon is ready, or why it is not."""
+
+    def __init__(self, paths: RunPaths, announce: Callable[[str], None], modules: Sequence[tuple[str, str]] = ()):
+        self._paths = paths
+        self._announce: Callable[[str], None] | None = announce
+        self._held = Held()
+        self._orphans = Orphans()
+        self._children = [Child(name, module, paths.log(name)) for name, module in modules or _MODULES]
+        self._clients: dict[int, socket.socket] = {}
+        self._stopping = False
+        self._started = time.time_ns()
+        self._epoll = select.epoll()
+        self._listener = seqpacket.listen(paths.supervisor)
+        self._listener.setblocking(False)
+        self._epoll.register(self._listener, select.EPOLLIN)
+        self._wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop_soon())
+
+    def run(self) -> None:
+        deadline = time.monotonic() + _START_PATIENCE
+        self._start_all()
+        while not self._stopping:
+            for fd, events in self._epoll.poll(self._pause()):
+                self._dispatch(fd, events)
+            self._respawn()
+            if self._announce is not None and time.monotonic() > deadline:
+                self._say("error: " + self._not_ready())
+        self._stop_children()
+
+    def _dispatch(self, fd: int, events: int) -> None:
+        if fd == self._listener.fileno():
+            self._accept()
+        elif fd == self._wake:
+            os.read(self._wake, 4096)
+            self._reap()
+        elif fd in self._clients:
+            self._serve(fd)
+        else:
+            self._heard(fd)
+
+    # ---- children
+
+    def _start_all(self) -> None:
+        """All at once: each waits for the sockets of the others that it needs."""
+        for child in self._children:
+            self._start(child)
+
+    def _start(self, child: Child) -> None:
+        child.start()
+        self._epoll.register(child.ready_fd, select.EPOLLIN)
+
+    def _heard(self, fd: int) -> None:
+        child = next((each for each in self._children if each.ready_fd == fd), None)
+        if child is None or not child.read_ready():
+            return
+        self._epoll.unregister(fd)
+        child.close_ready()
+        if child.ready:
+            if all(each.ready for each in self._children):
+                self._say("ok")
+        elif child.said:
+            self._say(f"error: {child.name}: {child.said.decode(errors='replace').removeprefix('error:').strip()}")
+
+    def _reap(self) -> None:
+        for pid, status in self._orphans.reap():
+            for child in self._children:
+                if child.pid == pid:
+                    self._orphans.forget_pid(pid)
+                    self._child_ended(child, status)
+
+    def _child_ended(self, child: Child, status: int) -> None:
+        if not self._stopping:
+            print(f"supervisor: {child.name} ended ({os.waitstatus_to_exitcode(status)})", file=sys.stderr, flush=True)
+        never_ready = not child.ready
+        child.ended()
+        if never_ready and self._announce is not None and child.failures > 2:
+            self._say(f"error: {child.name} does not start: {_tail(child.log)}")
+
+    def _respawn(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.due and child.due <= now:
+                if child.ready_fd >= 0:
+                    self._epoll.unregister(child.ready_fd)
+                    child.close_ready()
+                self._start(child)
+
+    def _pause(self) -> float:
+        """Seconds until something is due; -1 for never."""
+        due = [child.due for child in self._children if child.due]
+        pause = max(min(due) - time.monotonic(), 0.0) if due else -1.0
+        if self._announce is not None:
+            return min(pause, 1.0) if pause >= 0 else 1.0
+        return pause
+
+    def _not_ready(self) -> str:
+        late = next((child for child in self._children if not child.ready), self._children[-1])
+        return f"{late.name} is not ready after {_START_PATIENCE:.0f} s: {_tail(late.log)}"
+
+    def _say(self, word: str) -> None:
+        if self._announce is not None:
+            self._announce(word)
+            self._announce = None
+
+    def _stop_soon(self) -> None:
+        self._stopping = True
+
+    def _stop_children(self) -> None:
+        """daemon, resolver, shim; then whatever they left behind."""
+        self._stopping = True
+        for child in reversed(self._children):
+            child.stop(_STOP_PATIENCE.get(child.name, 5.0), self._reap)
+        for path in (self._paths.supervisor, self._paths.shim, self._paths.resolver, self._paths.socket):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+
+    # ---- clients
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        if seqpacket.peer_uid(sock) != 0:
+            sock.close()
+            return
+        sock.setblocking(False)
+        seqpacket.widen(sock, MESSAGE)
+        self._clients[sock.fileno()] = sock
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def _serve(self, fd: int) -> None:
+        sock = self._clients[fd]
+        try:
+            data, fds = seqpacket.receive(sock, MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self._epoll.unregister(fd)
+            del self._clients[fd]
+            sock.close()
+            return
+        answer: dict[str, Any]
+        try:
+            ok, given = self._handle(json.loads(data), fds)
+            answer = {"ok": ok}
+        except (OSError, KeyError, ValueError) as error:
+            answer, given = {"error": repr(error)}, ()
+        try:
+            seqpacket.send(sock, json.dumps(answer).encode(), given)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EAGAIN):
+                raise
+
+    def _handle(self, request: dict[str, Any], fds: list[int]) -> Answer:
+        do = request["do"]
+        if do == "hold":
+            self._held.put(request["key"], fds)
+            return None, ()
+        for fd in fds:
+            os.close(fd)
+        return _HANDLERS[do](self, request)
+
+    def _fetch(self, request: dict[str, Any]) -> Answer:
+        return None, self._held.get(request["key"])
+
+    def _drop(self, request: dict[str, Any]) -> Answer:
+        for prefix in request["prefixes"]:
+            self._held.drop(prefix)
+        return None, ()
+
+    def _keys(self, request: dict[str, Any]) -> Answer:
+        return self._held.keys(request["prefix"]), ()
+
+    def _exits(self, request: dict[str, Any]) -> Answer:
+        self._reap()
+        return [[end.pid, end.start_time, end.status, end.time_ns] for end in self._orphans.ends()], ()
+
+    def _forget(self, request: dict[str, Any]) -> Answer:
+        self._orphans.forget(request["pid"], request["start_time"])
+        return None, ()
+
+    def _status(self, request: dict[str, Any]) -> Answer:
+        rows = [child.status() for child in self._children]
+        own = ["supervisor", os.getpid(), self._started, 0]
+        return [own, *([row.name, row.pid, row.started, row.restarts] for row in rows)], ()
+
+    def _stop(self, request: dict[str, Any]) -> Answer:
+        self._stop_soon()
+        return None, ()
+
+
+_HANDLERS: dict[str, Callable[[Server, dict[str, Any]], Answer]] = {
+    "fetch": Server._fetch,
+    "drop": Server._drop,
+    "keys": Server._keys,
+    "exits": Server._exits,
+    "forget": Server._forget,
+    "status": Server._status,
+    "stop": Server._stop,
+}
+
+
+def _tail(path: str) -> str:
+    """The last line of a log: why a child does not start."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - 2000, 0))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return "no log"
+    return lines[-1] if lines else "it says nothing"
