@@ -1,0 +1,131 @@
+"""One file of a stack: parsed, its dialect settled, `${…}` in its literals replaced."""
+
+from __future__ import annotations
+
+from stackfile.errors import ErrorCollector, Place, StackError
+from stackfile.language import source
+from stackfile.language.dialect import COMPOSE, STACK, SourceFile
+from stackfile.language.interpolate import interpolate
+from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, Template, kind_of
+from stackfile.language.options import Reader
+from stackfile.language.tracked import Tracker
+from stackfile.language.variables import Variables
+
+STACK_KEYS = frozenset({"values", "values_schema", "environments", "images"})
+SECTIONS = ("images", "services", "networks", "volumes", "configs", "secrets")
+_LOOP_KEYS = ("for_each", "when")
+_LITERAL_SECTIONS = frozenset({"values_schema"})
+"""Sections that are neither templated nor interpolated (a JSON Schema is full of `$`)."""
+
+
+def read_bytes(path: str, shown: str, reader: Reader, at: Place | None = None) -> bytes:
+    """Content of a file that the stack names. Raises StackError (file-not-found, file-unreadable)."""
+    try:
+        return reader.read(path)
+    except FileNotFoundError as error:
+        raise StackError("file-not-found", f"no such file: {shown}", at=at or Place(shown)) from error
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise StackError("file-unreadable", f"cannot read {shown}", at=at or Place(shown), cause=cause) from error
+
+
+class Documents:
+    """Reads files into trees, for one load."""
+
+    def __init__(self, reader: Reader, errors: ErrorCollector) -> None:
+        self.reader = reader
+        self.errors = errors
+
+    def read(self, file: SourceFile, at: Place | None = None) -> tuple[Mapping, str]:
+        """(tree, dialect) of a file; an empty file is an empty mapping. Raises StackError."""
+        data = read_bytes(file.path, file.shown, self.reader, at)
+        dialect = _declared_dialect(data, file.shown) or file.dialect
+        tree = source.parse(data, file.shown, self.errors, templates=dialect == STACK)
+        if tree is None or (isinstance(tree, Scalar) and tree.value is None):
+            return Mapping({}, {}, Place(file.shown, 1, 1)), dialect
+        if not isinstance(tree, Mapping):
+            raise StackError("not-a-mapping", f"a stack file is a mapping, not {kind_of(tree)}", at=tree.place)
+        if dialect == COMPOSE:
+            self._refuse_stack_keys(tree)
+        return tree, dialect
+
+    def _refuse_stack_keys(self, tree: Mapping) -> None:
+        for key in STACK_KEYS & tree.entries.keys():
+            self._wrong_dialect(key, tree.keys[key].place)
+        for section in SECTIONS[1:]:
+            resources = tree.get(section)
+            if not isinstance(resources, Mapping):
+                continue
+            for resource in resources.entries.values():
+                if isinstance(resource, Mapping):
+                    for key in _LOOP_KEYS:
+                        if key in resource.entries:
+                            self._wrong_dialect(key, resource.keys[key].place)
+
+    def _wrong_dialect(self, key: str, place: Place) -> None:
+        hint = "rename the file to stack.yaml, or write `x-stackfile: {dialect: stack}` in it"
+        self.errors.add(StackError("wrong-dialect", f"`{key}` is not a key of Compose files", at=place, hint=hint))
+
+
+def _declared_dialect(data: bytes, file: str) -> str | None:
+    """The `x-stackfile: {dialect: …}` of a file. It is looked for in the text first, since few files have it."""
+    if b"x-stackfile" not in data:
+        return None
+    tree = source.parse(data, file, ErrorCollector(), templates=False)
+    extension = tree.get("x-stackfile") if isinstance(tree, Mapping) else None
+    dialect = extension.get("dialect") if isinstance(extension, Mapping) else None
+    if dialect is None:
+        return None
+    if not isinstance(dialect, Scalar) or dialect.value not in (STACK, COMPOSE):
+        raise StackError("bad-value", "dialect is stack or compose", at=dialect.place)
+    return str(dialect.value)
+
+
+class Interpolator:
+    """Phase 3: replaces `${…}` in every scalar of a tree that is no template (those do it for their literals)."""
+
+    def __init__(self, variables: Variables, tracker: Tracker, errors: ErrorCollector) -> None:
+        self.variables = variables
+        self.tracker = tracker
+        self.errors = errors
+        self._done: dict[int, Node] = {}
+
+    def document(self, tree: Mapping) -> Mapping:
+        """The sections of a stack file that are interpolated; extensions (`x-…`) are left as they are."""
+        entries = {
+            key: child if key in _LITERAL_SECTIONS or key.startswith("x-") else self.node(child)
+            for key, child in tree.entries.items()
+        }
+        return Mapping(entries, tree.keys, tree.place, tree.tag)
+
+    def node(self, node: Node) -> Node:
+        """`node` with its variables replaced; the same object where there are none. Shared nodes are done once."""
+        if isinstance(node, Scalar):
+            return self._scalar(node) if isinstance(node.value, str) and "$" in node.value else node
+        if isinstance(node, Template):
+            return node
+        known = self._done.get(id(node))
+        if known is None:
+            known = self._done[id(node)] = self._container(node)
+        return known
+
+    def _container(self, node: Mapping | Sequence) -> Node:
+        if isinstance(node, Mapping):
+            entries = {key: self.node(child) for key, child in node.entries.items()}
+            if all(entries[key] is child for key, child in node.entries.items()):
+                return node
+            return Mapping(entries, node.keys, node.place, node.tag)
+        items = [self.node(item) for item in node.items]
+        if all(new is old for new, old in zip(items, node.items, strict=True)):
+            return node
+        return Sequence(items, node.place, node.tag)
+
+    def _scalar(self, node: Scalar) -> Node:
+        assert isinstance(node.value, str)
+        self.tracker.take()
+        try:
+            value = interpolate(node.value, self.variables, node.place)
+        except StackError as error:
+            self.errors.add(error)
+            return Broken(node.place)
+        return Scalar(value, value, node.place, node.tag, via=self.tracker.take())

@@ -1,0 +1,254 @@
+"""Phase 4: merging trees by Compose's rules.
+
+Mappings merge key by key, lists append, scalars replace; the exceptions stand in the tables below. `!reset` takes a key
+away, `!override` replaces instead of merging. A list whose items have an identity (ports, volumes, …) keeps the last of
+each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stackfile.errors import StackError
+from stackfile.language.nodes import Key, Mapping, Node, Scalar, Sequence, Template, kind_of
+
+Path = tuple[str, ...]
+
+RESET = "!reset"
+OVERRIDE = "!override"
+
+REPLACED = frozenset({"command", "entrypoint", "healthcheck.test"})
+"""Keys of a service whose lists replace each other."""
+
+PAIRS = {
+    "environment": "=", "labels": "=", "annotations": "=", "sysctls": "=", "extra_hosts": "=:",
+    "deploy.labels": "=", "build.args": "=", "build.labels": "=", "build.additional_contexts": "=",
+}  # fmt: skip
+"""Keys of a service that are a mapping or a list of `key<separator>value`."""
+
+REFERENCES = frozenset({"depends_on", "networks"})
+"""Keys of a service that are a list of names or a mapping."""
+
+LISTS = frozenset({"dns", "dns_search", "dns_opt", "tmpfs", "env_file", "profiles", "label_file"})
+"""Keys of a service that are one text or a list of them."""
+
+
+def merge(base: Node, over: Node, path: Path = ()) -> Node:
+    """`over` merged over `base`. Raises StackError (merge-conflict) where their kinds do not fit."""
+    if over.tag == OVERRIDE:
+        return clean(over)
+    rule = _rule(path)
+    if rule is not None:
+        base, over = rule(base, over)
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return _merge_mappings(base, over, path)
+    if isinstance(base, Sequence) and isinstance(over, Sequence):
+        return over if _replaces(path) else _merge_sequences(base, over, path)
+    if _is_null(over) and isinstance(base, Mapping | Sequence):
+        return base
+    if isinstance(base, Scalar | Template) or isinstance(over, Template) or _is_null(base) or _replaces(path):
+        return clean(over)
+    raise StackError(
+        "merge-conflict",
+        f"{'.'.join(path)}: {kind_of(over)} cannot override {kind_of(base)}",
+        at=over.place,
+        cause=f"the other is at {base.place}",
+        stack=[base.place],
+        hint="`!override` before the value replaces instead of merging",
+    )
+
+
+def clean(node: Node) -> Node:
+    """`node` without `!reset` keys and without `!override` marks."""
+    if isinstance(node, Mapping):
+        entries = {key: clean(child) for key, child in node.entries.items() if child.tag != RESET}
+        if node.tag != OVERRIDE and len(entries) == len(node.entries):
+            if all(entries[key] is child for key, child in node.entries.items()):
+                return node
+        return Mapping(entries, {key: node.keys[key] for key in entries}, node.place)
+    if isinstance(node, Sequence):
+        items = [clean(item) for item in node.items if item.tag != RESET]
+        if node.tag != OVERRIDE and len(items) == len(node.items) and all(map(_same, items, node.items)):
+            return node
+        return Sequence(items, node.place)
+    return node
+
+
+def _same(left: Node, right: Node) -> bool:
+    return left is right
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
+
+
+def _merge_mappings(base: Mapping, over: Mapping, path: Path) -> Mapping:
+    entries, keys = dict(base.entries), dict(base.keys)
+    for key, child in over.entries.items():
+        if child.tag == RESET:
+            entries.pop(key, None)
+            keys.pop(key, None)
+        elif key in entries:
+            entries[key] = merged = merge(entries[key], child, (*path, key))
+            keys[key] = over.keys[key] if merged is child else keys[key]
+        else:
+            entries[key], keys[key] = clean(child), over.keys[key]
+    return Mapping(entries, keys, base.place)
+
+
+def _merge_sequences(base: Sequence, over: Sequence, path: Path) -> Sequence:
+    items = base.items + [clean(item) for item in over.items if item.tag != RESET]
+    indexer = _INDEXERS.get(_service_key(path))
+    return Sequence(_unique(items, indexer) if indexer else items, over.place)
+
+
+def _unique(items: list[Node], indexer: Callable[[Node], str | None]) -> list[Node]:
+    """The last of each identity, at the place of the first; items without identity all stay."""
+    result: list[Node] = []
+    positions: dict[str, int] = {}
+    for item in items:
+        identity = indexer(item)
+        if identity is not None and identity in positions:
+            result[positions[identity]] = item
+            continue
+        if identity is not None:
+            positions[identity] = len(result)
+        result.append(item)
+    return result
+
+
+# ---------------------------------------------------------------- rules by path
+
+
+def _service_key(path: Path) -> str:
+    """`environment` for `services.web.environment`, also inside an environment of the stack."""
+    if path[:1] == ("environments",):
+        path = path[2:]
+    return ".".join(path[2:]) if path[:1] == ("services",) else ""
+
+
+def _replaces(path: Path) -> bool:
+    inner = path[2:] if path[:1] == ("environments",) else path
+    return inner[:1] in (("values",), ("values_schema",)) or _service_key(path) in REPLACED
+
+
+Rule = Callable[[Node, Node], tuple[Node, Node]]
+
+
+def _rule(path: Path) -> Rule | None:
+    key = _service_key(path)
+    if key in PAIRS:
+        return lambda base, over: (pairs_to_mapping(base, PAIRS[key]), pairs_to_mapping(over, PAIRS[key]))
+    if key in REFERENCES:
+        return lambda base, over: (names_to_mapping(base, key), names_to_mapping(over, key))
+    if key in LISTS:
+        return lambda base, over: (one_to_list(base), one_to_list(over))
+    if key == "logging":
+        return _logging
+    return None
+
+
+def _logging(base: Node, over: Node) -> tuple[Node, Node]:
+    """Options of another driver mean nothing: the new logging replaces the old."""
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        old, new = base.get("driver"), over.get("driver")
+        if isinstance(old, Scalar) and isinstance(new, Scalar) and old.value != new.value:
+            return over, over
+    return base, over
+
+
+def pairs_to_mapping(node: Node, separators: str) -> Node:
+    """A list of `key=value` as a mapping; `key` alone has the value null."""
+    if not isinstance(node, Sequence):
+        return node
+    entries: dict[str, Node] = {}
+    keys: dict[str, Key] = {}
+    for item in node.items:
+        if not isinstance(item, Scalar | Template):
+            raise StackError("bad-type", f"an item must be text, not {kind_of(item)}", at=item.place)
+        text = item.text
+        cut = min((found for mark in separators if (found := text.find(mark)) >= 0), default=-1)
+        key, value = (text, None) if cut < 0 else (text[:cut], text[cut + 1 :])
+        keys[key] = Key(item.place, isinstance(item, Template) and "{{" in key)
+        if isinstance(item, Template) and value is not None and "{" in value:
+            entries[key] = Template(value, item.place)
+        else:
+            via = item.via if isinstance(item, Scalar) else ()
+            entries[key] = Scalar(value, value or "", item.place, via=via)
+    return Mapping(entries, keys, node.place, node.tag)
+
+
+def names_to_mapping(node: Node, key: str) -> Node:
+    """A list of names as a mapping to nothing (`depends_on`: to the plain condition)."""
+    if not isinstance(node, Sequence):
+        return node
+    entries: dict[str, Node] = {}
+    keys: dict[str, Key] = {}
+    for item in node.items:
+        if not isinstance(item, Scalar | Template):
+            raise StackError("bad-type", f"an item must be a name, not {kind_of(item)}", at=item.place)
+        keys[item.text] = Key(item.place, isinstance(item, Template))
+        if key == "depends_on":
+            condition = Scalar("service_started", "service_started", item.place)
+            entries[item.text] = Mapping({"condition": condition}, {"condition": Key(item.place)}, item.place)
+        else:
+            entries[item.text] = Scalar(None, "", item.place)
+    return Mapping(entries, keys, node.place, node.tag)
+
+
+def one_to_list(node: Node) -> Node:
+    if isinstance(node, Mapping | Sequence) or _is_null(node):
+        return node
+    return Sequence([node], node.place, node.tag)
+
+
+# ---------------------------------------------------------------- identities of list items
+
+
+def _text(node: Node) -> str | None:
+    return node.text if isinstance(node, Scalar | Template) else None
+
+
+def _field(node: Mapping, key: str, default: str = "") -> str:
+    child = node.get(key)
+    return child.text if isinstance(child, Scalar | Template) else default
+
+
+def _port(node: Node) -> str | None:
+    if not isinstance(node, Mapping):
+        return _text(node)
+    parts = (_field(node, name) for name in ("host_ip", "published", "target"))
+    return ":".join(parts) + "/" + _field(node, "protocol", "tcp")
+
+
+def _volume(node: Node) -> str | None:
+    if isinstance(node, Mapping):
+        return _field(node, "target") or None
+    text = _text(node) or ""
+    parts = text.split(":")
+    return parts[1] if len(parts) > 1 else text
+
+
+def _file(prefix: str) -> Callable[[Node], str | None]:
+    def index(node: Node) -> str | None:
+        if isinstance(node, Mapping):
+            return _field(node, "target") or f"{prefix}/{_field(node, 'source')}"
+        return f"{prefix}/{_text(node)}"
+
+    return index
+
+
+def _env_file(node: Node) -> str | None:
+    return _field(node, "path") if isinstance(node, Mapping) else _text(node)
+
+
+_INDEXERS: dict[str, Callable[[Node], str | None]] = {
+    "ports": _port,
+    "volumes": _volume,
+    "configs": _file(""),
+    "secrets": _file("/run/secrets"),
+    "env_file": _env_file,
+    **dict.fromkeys(
+        ("cap_add", "cap_drop", "dns", "dns_search", "dns_opt", "expose", "tmpfs", "profiles", "devices"), _text
+    ),
+}

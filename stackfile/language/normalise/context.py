@@ -1,0 +1,155 @@
+"""What parsers share: where errors go, what names exist, and reading the fields of a mapping."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from stackfile.errors import ErrorCollector, Place, StackError
+from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, kind_of
+from stackfile.language.options import Reader
+from stackfile.language.variables import Variables
+from stackfile.model.stack import Origin, Port
+
+T = TypeVar("T")
+
+
+class Skip(Exception):
+    """The node is broken, and its mistake is reported already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port as it was written, for the search for collisions."""
+
+    service: str
+    port: Port
+    at: Place
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """What the parsers of one load share."""
+
+    project: str
+    directory: str
+    variables: Variables
+    reader: Reader
+    errors: ErrorCollector
+    images: Collection[str] = ()
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    references: list[Reference] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
+
+    def report(self, error: StackError) -> None:
+        """Add an error, once: members of a group share their mistakes."""
+        if all((other.at, other.message) != (error.at, error.message) for other in self.errors.errors):
+            self.errors.add(error)
+
+    def refer(self, owner: str, kind: str, name: str, at: Place) -> None:
+        """Remember that `owner` (an address) names a resource; whether it exists is checked at the end."""
+        self.references.append(Reference(owner, kind, name, at))
+
+    def path(self, text: str) -> str:
+        """A path of the file as an absolute one."""
+        return os.path.normpath(os.path.join(self.directory, os.path.expanduser(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    owner: str
+    kind: str
+    name: str
+    at: Place
+
+
+class Fields:
+    """Reads the keys of one mapping. `what` names it in messages."""
+
+    def __init__(self, tree: Mapping, context: Context, what: str) -> None:
+        self.tree = tree
+        self.context = context
+        self.what = what
+        self._seen: set[str] = set()
+
+    def node(self, key: str) -> Node | None:
+        """The node of a key; None where there is none, or null."""
+        self._seen.add(key)
+        node = self.tree.get(key)
+        if isinstance(node, Scalar) and node.value is None:
+            return None
+        return node
+
+    def take(self, key: str, parse: Callable[[Node], T], default: T) -> T:
+        """The parsed value of a key, `default` where it is not there or wrong (which is reported)."""
+        node = self.node(key)
+        return default if node is None else self.guard(lambda: parse(node), node, default)
+
+    def guard(self, call: Callable[[], T], node: Node, default: T) -> T:
+        """Result of `call`; an error is reported at `node` unless it knows better."""
+        try:
+            return call()
+        except Skip:
+            return default
+        except StackError as error:
+            if error.at is None:
+                error.at = node.place
+            self.context.report(error)
+            return default
+
+    def take_list(self, key: str, parse: Callable[[Node], T | list[T]]) -> tuple[T, ...]:
+        """The parsed items of a list. A parser may give several values for an item."""
+        node = self.node(key)
+        if node is None:
+            return ()
+        if not isinstance(node, Sequence):
+            return self.guard(lambda: not_a(node, "a list"), node, ())
+        result: list[T] = []
+        for item in node.items:
+            nothing: list[T] = []
+            parsed = self.guard(lambda item=item: parse(item), item, nothing)  # type: ignore[misc]
+            result.extend(parsed if isinstance(parsed, list) else [parsed])
+        return tuple(result)
+
+    def require(self, key: str, parse: Callable[[Node], T], default: T) -> T:
+        """As `take`, and the key must be there."""
+        if self.tree.get(key) is None:
+            self._seen.add(key)
+            error = StackError("missing-key", f"{self.what} needs `{key}`", at=self.tree.place)
+            self.context.report(error)
+            return default
+        return self.take(key, parse, default)
+
+    def finish(self, unsupported: Collection[str] = ()) -> None:
+        """Report keys that nobody read: known to Compose but not yet here, or unknown."""
+        for key, mark in self.tree.keys.items():
+            if key in self._seen or key.startswith("x-"):
+                continue
+            if key in unsupported:
+                message = f"`{key}` of {self.what} is not supported yet"
+                self.context.report(StackError("unsupported-key", message, at=mark.place))
+                continue
+            close = difflib.get_close_matches(key, self._seen, 1)
+            hint = f"did you mean {close[0]}?" if close else ""
+            message = f"unknown key {key!r} in {self.what}"
+            self.context.report(StackError("unknown-key", message, at=mark.place, hint=hint))
+
+
+def not_a(node: Node, wanted: str) -> T:  # type: ignore[type-var]
+    """Raise: `node` is not what is wanted there."""
+    if isinstance(node, Broken):
+        raise Skip
+    raise StackError("bad-type", f"{wanted} is wanted here, not {kind_of(node)}", at=node.place)
+
+
+def as_mapping(node: Node) -> Mapping:
+    return node if isinstance(node, Mapping) else not_a(node, "a mapping")
+
+
+def fields(node: Node, context: Context, what: str) -> Fields:
+    """The fields of a node that must be a mapping."""
+    return Fields(as_mapping(node), context, what)

@@ -1,0 +1,162 @@
+"""Limits, replicas and restart policy: the service's own keys and those of `deploy`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from stackfile.errors import StackError
+from stackfile.language.nodes import Mapping, Node, Scalar
+from stackfile.language.normalise.basic import any_text, boolean, cpus, integer, natural, size, text
+from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
+from stackfile.model.stack import Resources, RestartPolicy, Ulimit
+
+T = TypeVar("T")
+RESTARTS = frozenset({"no", "always", "unless-stopped", "on-failure"})
+DEPLOY_UNSUPPORTED = frozenset(
+    {"labels", "placement", "endpoint_mode", "update_config", "rollback_config"}
+)  # fmt: skip
+_CONDITIONS = {"none": "no", "on-failure": "on-failure", "any": "always"}
+
+
+class Deploy:
+    """The `deploy` of a service, opened."""
+
+    def __init__(self, service: Fields, context: Context) -> None:
+        empty = Mapping({}, {}, service.tree.place)
+        self.fields = Fields(service.take("deploy", as_mapping, empty), context, "deploy")
+        resources = Fields(self.fields.take("resources", as_mapping, empty), context, "deploy.resources")
+        self.limits = Fields(resources.take("limits", as_mapping, empty), context, "deploy.resources.limits")
+        self.reservations = Fields(
+            resources.take("reservations", as_mapping, empty), context, "deploy.resources.reservations"
+        )
+        resources.finish()
+        self.fields.take("mode", _mode, "replicated")
+
+    def finish(self) -> None:
+        self.limits.finish({"devices", "generic_resources"})
+        self.reservations.finish({"cpus", "pids", "devices", "generic_resources"})
+        self.fields.finish(DEPLOY_UNSUPPORTED)
+
+
+def _mode(node: Node) -> str:
+    if text(node) != "replicated":
+        raise StackError("bad-value", f"mode {text(node)!r} needs a cluster", at=node.place, hint="replicated")
+    return "replicated"
+
+
+def resources(service: Fields, deploy: Deploy) -> Resources:
+    """The limits of a service. Two places that give the same limit must agree, as in Compose."""
+    return Resources(
+        memory=_either(service, "mem_limit", deploy.limits, "memory", size),
+        memory_reservation=_either(service, "mem_reservation", deploy.reservations, "memory", size),
+        memory_swap=service.take("memswap_limit", _swap, 0),
+        nano_cpus=_either(service, "cpus", deploy.limits, "cpus", cpus),
+        cpu_shares=service.take("cpu_shares", natural, 0),
+        cpuset=service.take("cpuset", _cpuset, ""),
+        pids=_either(service, "pids_limit", deploy.limits, "pids", integer),
+    )
+
+
+def _either(service: Fields, key: str, limits: Fields, other: str, parse: Callable[[Node], int]) -> int:
+    own, deployed = service.take(key, parse, 0), limits.take(other, parse, 0)
+    if own and deployed and own != deployed:
+        node = service.tree.entries[key]
+        message = f"{key} and {limits.what}.{other} differ"
+        error = StackError("bad-value", message, at=node.place, stack=[limits.tree.entries[other].place])
+        service.context.report(error)
+    return own or deployed
+
+
+def _swap(node: Node) -> int:
+    """Bytes; -1 is without limit."""
+    if isinstance(node, Scalar) and str(node.value).strip() == "-1":
+        return -1
+    return size(node)
+
+
+def _cpuset(node: Node) -> str:
+    value = any_text(node)
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
+        raise StackError("bad-value", f"not a set of CPUs: {value!r}", at=node.place, hint="such as 0-3 or 0,2")
+    return value
+
+
+def replicas(tree: Mapping, context: Context) -> int:
+    """Number of replicas by `scale` or `deploy.replicas`. Raises StackError (replicas-conflict)."""
+    service = Fields(tree, context, "a service")
+    deploy = service.node("deploy")
+    deployed = deploy.get("replicas") if isinstance(deploy, Mapping) else None
+    scale = service.node("scale")
+    counts = [natural(node) for node in (scale, deployed) if node is not None and not _is_null(node)]
+    if len(set(counts)) > 1:
+        assert scale is not None
+        message = f"scale is {counts[0]}, deploy.replicas is {counts[1]}"
+        raise StackError("replicas-conflict", message, at=scale.place, stack=[deployed.place] if deployed else [])
+    return counts[0] if counts else 1
+
+
+def _is_null(node: Node) -> bool:
+    return type(node) is Scalar and node.value is None
+
+
+def restart(service: Fields, deploy: Deploy, context: Context) -> RestartPolicy:
+    """`restart` of the service, else `deploy.restart_policy`."""
+    deployed = deploy.fields.take("restart_policy", lambda node: _deploy_restart(node, context), RestartPolicy())
+    return service.take("restart", _restart, deployed)
+
+
+def _restart(node: Node) -> RestartPolicy:
+    if isinstance(node, Scalar) and node.value is False:
+        return RestartPolicy()
+    value = text(node)
+    name, separator, retries = value.partition(":")
+    wrong = name not in RESTARTS or (separator and (name != "on-failure" or not retries.isdecimal()))
+    if wrong:
+        hint = "no, always, unless-stopped, on-failure or on-failure:N"
+        raise StackError("bad-value", f"no restart policy {value!r}", at=node.place, hint=hint)
+    return RestartPolicy(name=name, max_retries=int(retries or 0))
+
+
+def _deploy_restart(node: Node, context: Context) -> RestartPolicy:
+    reader = Fields(as_mapping(node), context, "deploy.restart_policy")
+    condition = reader.take("condition", text, "any")
+    attempts = reader.take("max_attempts", natural, 0)
+    reader.finish({"delay", "window"})
+    if condition not in _CONDITIONS:
+        raise StackError("bad-value", f"no condition {condition!r}", at=node.place, hint="none, on-failure or any")
+    name = _CONDITIONS[condition]
+    if attempts and name == "always":
+        name = "on-failure"
+    return RestartPolicy(name=name, max_retries=attempts)
+
+
+def ulimits(node: Node, context: Context) -> tuple[Ulimit, ...]:
+    """`name: number` or `name: {soft, hard}`; -1 is without limit."""
+    tree = as_mapping(node)
+    reader = Fields(tree, context, "ulimits")
+    parsed = [reader.guard(lambda n=n, c=c: _ulimit(n, c, context), c, None) for n, c in tree.entries.items()]  # type: ignore[misc]
+    return tuple(limit for limit in parsed if limit is not None)
+
+
+def _ulimit(name: str, node: Node, context: Context) -> Ulimit:
+    if not isinstance(node, Mapping):
+        number = integer(node)
+        return Ulimit(name, number, number)
+    reader = Fields(node, context, f"ulimit {name}")
+    limit = Ulimit(name, reader.require("soft", integer, 0), reader.require("hard", integer, 0))
+    reader.finish()
+    return limit
+
+
+def init(node: Node) -> bool:
+    """`init`: true or false."""
+    return boolean(node)
+
+
+def oom_score(node: Node) -> int:
+    value = integer(node)
+    if not -1000 <= value <= 1000:
+        not_a(node, "a number from -1000 to 1000")
+    return value

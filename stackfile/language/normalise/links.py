@@ -1,0 +1,114 @@
+"""What a service is tied to: networks and the services it depends on."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from stackfile.errors import StackError
+from stackfile.language.merge import names_to_mapping
+from stackfile.language.nodes import Node, Scalar
+from stackfile.language.normalise.basic import boolean, integer, name, text, texts
+from stackfile.language.normalise.context import Context, Fields, as_mapping
+from stackfile.model.stack import Attachment, Dependency
+
+CONDITIONS = frozenset({"service_started", "service_healthy", "service_completed_successfully"})
+DEFAULT_NETWORK = "default"
+
+
+def networks(service: Fields, context: Context, owner: str, mode: str) -> tuple[Attachment, ...]:
+    """The networks of a service: `default` where it names none, none at all with a `network_mode`."""
+    node = service.node("networks")
+    if node is None:
+        return () if mode else (Attachment(network=DEFAULT_NETWORK),)
+    if mode:
+        context.report(StackError("bad-value", "`networks` and `network_mode` exclude each other", at=node.place))
+        return ()
+    nothing: tuple[Attachment, ...] = ()
+    return service.guard(lambda: _networks(node, context, owner), node, nothing)
+
+
+def _networks(node: Node, context: Context, owner: str) -> tuple[Attachment, ...]:
+    tree = as_mapping(names_to_mapping(node, "networks"))
+    result: list[Attachment] = []
+    for key, child in tree.entries.items():
+        context.refer(owner, "network", key, tree.keys[key].place)
+        if isinstance(child, Scalar) and child.value is None:
+            result.append(Attachment(network=key))
+            continue
+        reader = Fields(as_mapping(child), context, f"network {key}")
+        result.append(
+            Attachment(
+                network=key,
+                aliases=reader.take("aliases", texts, ()),
+                ipv4=reader.take("ipv4_address", _address, ""),
+                ipv6=reader.take("ipv6_address", _address, ""),
+                mac=reader.take("mac_address", _mac, ""),
+                priority=reader.take("priority", integer, 0),
+            )
+        )
+        reader.finish({"link_local_ips", "gw_priority", "interface_name", "driver_opts"})
+    return tuple(result)
+
+
+def _address(node: Node) -> str:
+    try:
+        return str(ipaddress.ip_address(text(node)))
+    except ValueError as error:
+        raise StackError("bad-value", f"not an address: {text(node)!r}", at=node.place) from error
+
+
+def _mac(node: Node) -> str:
+    value = text(node)
+    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", value):
+        raise StackError("bad-value", f"not a MAC address: {value!r}", at=node.place)
+    return value.lower()
+
+
+def network_mode(node: Node, context: Context, owner: str) -> str:
+    """none, host, service:NAME or container:NAME; `bridge` means the default network."""
+    value = name(node)
+    kind, _, target = value.partition(":")
+    if kind == "service" and target:
+        context.refer(owner, "service", target, node.place)
+    elif not (value in ("none", "host") or (kind == "container" and target)):
+        hint = "none, host, service:NAME or container:NAME"
+        raise StackError("bad-value", f"no network mode {value!r}", at=node.place, hint=hint)
+    return value
+
+
+def depends_on(node: Node, context: Context, owner: str) -> dict[str, Dependency]:
+    """The services that must be there first; a group stands for its members."""
+    tree = as_mapping(names_to_mapping(node, "depends_on"))
+    result: dict[str, Dependency] = {}
+    for key, child in tree.entries.items():
+        place = tree.keys[key].place
+        if "/" in key:
+            message = f"a service of another stack ({key}) is not supported yet"
+            context.report(StackError("unsupported-key", message, at=place))
+            continue
+        dependency = _dependency(child, context, key)
+        for member in context.groups.get(key, (key,)):
+            result[member] = dependency
+            context.refer(owner, "service" if dependency.required else "optional-service", member, place)
+    return result
+
+
+def _dependency(node: Node, context: Context, key: str) -> Dependency:
+    if isinstance(node, Scalar) and node.value is None:
+        return Dependency()
+    reader = Fields(as_mapping(node), context, f"depends_on {key}")
+    dependency = Dependency(
+        condition=reader.take("condition", _condition, "service_started"),
+        restart=reader.take("restart", boolean, False),
+        required=reader.take("required", boolean, True),
+    )
+    reader.finish()
+    return dependency
+
+
+def _condition(node: Node) -> str:
+    value = text(node)
+    if value not in CONDITIONS:
+        raise StackError("bad-value", f"no condition {value!r}", at=node.place, hint=", ".join(sorted(CONDITIONS)))
+    return value

@@ -1,0 +1,217 @@
+"""Networks, volumes, configs and secrets."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from stackfile.errors import StackError
+from stackfile.language.document import read_bytes
+from stackfile.language.nodes import Mapping, Node, Sequence
+from stackfile.language.normalise.basic import any_text, boolean, integer, name, pairs, text
+from stackfile.language.normalise.context import Context, Fields, as_mapping
+from stackfile.model.stack import (
+    ConfigResource,
+    Generate,
+    NetworkResource,
+    SecretRef,
+    SecretResource,
+    VolumeResource,
+)
+
+CHARSETS = frozenset({"alnum", "hex", "base64"})
+MAX_LENGTH = 4096
+SECRET_MARK = re.compile("\ue000([^\ue001]*)\ue001")
+_CONTENT_KEYS = ("content", "file", "environment")
+
+
+def _full_name(fields: Fields, context: Context, key: str, external: bool) -> str:
+    default = key if external else f"{context.project}_{key}"
+    return fields.take("name", name, default)
+
+
+def _external(fields: Fields, context: Context) -> bool:
+    """`external: true`; another stack's resources (`{stack, network}`) come later."""
+    node = fields.node("external")
+    if isinstance(node, Mapping):
+        message = "a resource of another stack is not supported yet"
+        context.report(StackError("unsupported-key", message, at=node.place))
+        return True
+    return fields.take("external", boolean, False)
+
+
+def network(key: str, tree: Mapping, context: Context) -> NetworkResource:
+    fields = Fields(tree, context, f"network {key}")
+    external = _external(fields, context)
+    subnets, gateways = fields.take("ipam", lambda node: _ipam(node, context), ((), ()))
+    result = NetworkResource(
+        name=key,
+        full_name=_full_name(fields, context, key, external),
+        driver=fields.take("driver", name, "bridge"),
+        subnets=subnets,
+        gateways=gateways,
+        internal=fields.take("internal", boolean, False),
+        attachable=fields.take("attachable", boolean, False),
+        enable_ipv6=fields.take("enable_ipv6", boolean, False),
+        external=external,
+        labels=fields.take("labels", pairs, {}),
+        options=fields.take("driver_opts", pairs, {}),
+    )
+    fields.finish({"enable_ipv4"})
+    return result
+
+
+def _ipam(node: Node, context: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(subnets, gateways) of `ipam.config`."""
+    fields = Fields(as_mapping(node), context, "ipam")
+    fields.take("driver", _ipam_driver, "")
+    subnets: list[str] = []
+    gateways: list[str] = []
+    config = fields.node("config")
+    for item in config.items if isinstance(config, Sequence) else []:
+        entry = Fields(as_mapping(item), context, "ipam.config")
+        subnets.append(entry.require("subnet", _subnet, ""))
+        gateways.append(entry.take("gateway", _gateway, ""))
+        entry.finish({"ip_range", "aux_addresses"})
+    fields.take("config", lambda child: child, None)
+    fields.finish({"options"})
+    return tuple(subnets), tuple(gateways) if any(gateways) else ()
+
+
+def _ipam_driver(node: Node) -> str:
+    if text(node) != "default":
+        raise StackError("bad-value", f"no ipam driver {text(node)!r}", at=node.place, hint="default")
+    return "default"
+
+
+def _subnet(node: Node) -> str:
+    try:
+        return str(ipaddress.ip_network(text(node)))
+    except ValueError as error:
+        raise StackError("bad-value", f"not a subnet: {text(node)!r}", at=node.place, cause=str(error)) from error
+
+
+def _gateway(node: Node) -> str:
+    try:
+        return str(ipaddress.ip_address(text(node)))
+    except ValueError as error:
+        raise StackError("bad-value", f"not an address: {text(node)!r}", at=node.place) from error
+
+
+def volume(key: str, tree: Mapping, context: Context) -> VolumeResource:
+    fields = Fields(tree, context, f"volume {key}")
+    external = _external(fields, context)
+    result = VolumeResource(
+        name=key,
+        full_name=_full_name(fields, context, key, external),
+        driver=fields.take("driver", name, "local"),
+        external=external,
+        labels=fields.take("labels", pairs, {}),
+        options=fields.take("driver_opts", pairs, {}),
+    )
+    fields.finish()
+    return result
+
+
+def config(key: str, tree: Mapping, context: Context) -> ConfigResource:
+    """A config with its content; None where a replica-dependent content was taken out before."""
+    fields = Fields(tree, context, f"config {key}")
+    content = _content(fields, context)
+    fields.finish({"external", "template_driver", "name", "labels"})
+    return ConfigResource(name=key, content=content)
+
+
+def secret(key: str, tree: Mapping, context: Context) -> SecretResource:
+    """A secret: content of one kind, or `generate`."""
+    fields = Fields(tree, context, f"secret {key}")
+    if "generate" in tree.entries:
+        generate: Generate | None = Generate()
+        if fields.node("generate") is not None:
+            generate = fields.take("generate", lambda node: _generate(node, context), Generate())
+        result = SecretResource(name=key, generate=generate)
+        _exclusive(fields, context, ("generate", *_CONTENT_KEYS))
+    else:
+        content = _content(fields, context)
+        result = SecretResource(name=key, content=None if content is None else composed(key, content, fields, context))
+    fields.finish({"external", "template_driver", "driver", "driver_opts", "command", "name", "labels"})
+    return result
+
+
+def _exclusive(fields: Fields, context: Context, keys: tuple[str, ...]) -> list[str]:
+    """The keys that are there; more than one is an error."""
+    there = [key for key in keys if key in fields.tree.entries]
+    for key in there[1:]:
+        message = f"{fields.what} has both `{there[0]}` and `{key}`"
+        context.report(StackError("bad-value", message, at=fields.tree.keys[key].place))
+        fields.take(key, lambda _: None, None)
+    return there
+
+
+def _content(fields: Fields, context: Context) -> str | None:
+    """Text of a config or secret. What is missing is reported."""
+    there = _exclusive(fields, context, _CONTENT_KEYS)
+    if not there:
+        if not {"external", "command", "template_driver"} & fields.tree.entries.keys():
+            message = f"{fields.what} needs `content`, `file` or `environment`"
+            context.report(StackError("missing-key", message, at=fields.tree.place))
+        return None
+    readers = {
+        "content": any_text,
+        "file": lambda node: _file(node, context),
+        "environment": lambda node: _variable(node, context),
+    }
+    return fields.take(there[0], readers[there[0]], None)
+
+
+def _file(node: Node, context: Context) -> str:
+    path = name(node)
+    data = read_bytes(context.path(path), path, context.reader, node.place)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise StackError("file-unreadable", f"{path} is not UTF-8 text", at=node.place) from error
+
+
+def _variable(node: Node, context: Context) -> str:
+    variable = name(node)
+    value = context.variables.get(variable)
+    if value is None:
+        raise StackError("variable-required", f"variable {variable} is not set", at=node.place)
+    return str(value)
+
+
+def _generate(node: Node, context: Context) -> Generate:
+    fields = Fields(as_mapping(node), context, "generate")
+    result = Generate(length=fields.take("length", _length, 32), charset=fields.take("charset", _charset, "alnum"))
+    fields.finish()
+    return result
+
+
+def _length(node: Node) -> int:
+    value = integer(node)
+    if not 1 <= value <= MAX_LENGTH:
+        raise StackError("bad-value", f"length is from 1 to {MAX_LENGTH}, not {value}", at=node.place)
+    return value
+
+
+def _charset(node: Node) -> str:
+    value = any_text(node)
+    if value not in CHARSETS and len(set(value)) < 2:
+        hint = "alnum, hex, base64, or the characters themselves"
+        raise StackError("bad-value", f"no charset {value!r}", at=node.place, hint=hint)
+    return value
+
+
+def composed(key: str, content: str, fields: Fields, context: Context) -> tuple[str | SecretRef, ...]:
+    """The content of a secret as literals and other secrets."""
+    parts = SECRET_MARK.split(content)
+    node = fields.tree.get("content")
+    result: list[str | SecretRef] = []
+    for number, part in enumerate(parts):
+        if number % 2:
+            result.append(SecretRef(part))
+            if node is not None:
+                context.refer(f"secret.{key}", "secret", part, node.place)
+        elif part:
+            result.append(part)
+    return tuple(result)

@@ -1,0 +1,290 @@
+"""Phase 5: the merged tree → the resources of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as MappingType
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from stackfile.errors import ErrorCollector, Place, StackError
+from stackfile.language import validate
+from stackfile.language.expand import Expander, Member, Section
+from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template
+from stackfile.language.normalise import image, limits, resources, service
+from stackfile.language.normalise.context import Context
+from stackfile.language.options import LoadOptions, Reader
+from stackfile.language.origins import record, record_service
+from stackfile.language.template import SecretMark
+from stackfile.language.tracked import Replica
+from stackfile.language.variables import Variables
+from stackfile.model.stack import (
+    ConfigResource,
+    FileRef,
+    NetworkResource,
+    Service,
+    Stack,
+)
+
+T = TypeVar("T")
+KINDS = {
+    "images": "image",
+    "networks": "network",
+    "volumes": "volume",
+    "configs": "config",
+    "secrets": "secret",
+    "services": "service",
+}
+
+
+class SecretNames(dict[str, SecretMark]):
+    """`secrets` in the content of a secret: every name gives a mark; whether it exists is checked with the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str)
+
+    def __missing__(self, key: str) -> SecretMark:
+        return self[key]
+
+    def __getitem__(self, key: str) -> SecretMark:
+        self.read.append(key)
+        return SecretMark(key)
+
+
+class Normaliser:
+    """Makes the resources of one stack."""
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        directory: str,
+        options: LoadOptions,
+        variables: Variables,
+        reader: Reader,
+        errors: ErrorCollector,
+        expander: Expander,
+        profiles: frozenset[str],
+    ) -> None:
+        self.options = options
+        self.expander = expander
+        self.profiles = profiles
+        self.context = Context(project=project, directory=directory, variables=variables, reader=reader, errors=errors)
+        self.sections: dict[str, Section] = {}
+        self.replica_configs: dict[str, Member] = {}
+
+    def stack(self, document: Mapping, scope: dict[str, Any]) -> Stack:
+        """The stack. Mistakes are in the collector."""
+        for name, kind in KINDS.items():
+            section = self.expander.section(document.get(name), name, scope)
+            self.sections[name] = section
+            places = {member.name: member.place for member in section.members.values()}
+            validate.names(kind, places, self.context)
+        self.context.images = frozenset(self.sections["images"].members)
+        groups = {name: tuple(members) for name, members in self.sections["services"].groups.items()}
+        self.context.groups = groups
+        configs = self._configs()
+        secrets = self._simple("secrets", resources.secret, self._secret_tree)
+        networks = self._simple("networks", resources.network)
+        volumes = self._simple("volumes", resources.volume)
+        images = self._simple("images", image.parse)
+        everything = self._services()
+        services = self._enabled(everything)
+        self._default_network(networks, services)
+        stack = Stack(
+            name=self.context.project,
+            directory=self.context.directory,
+            images=images,
+            services=services,
+            networks=networks,
+            volumes=volumes,
+            configs=configs,
+            secrets=secrets,
+            groups={name: tuple(m for m in members if m in services) for name, members in groups.items()},
+            origins=self.context.origins,
+        )
+        self._validate(stack, set(everything) - set(services))
+        return stack
+
+    # ------------------------------------------------------------ resources other than services
+
+    def _simple(
+        self,
+        section: str,
+        parse: Callable[[str, Mapping, Context], T],
+        evaluate: Callable[[Member], Mapping] | None = None,
+    ) -> dict[str, T]:
+        """The resources of a section by name."""
+        result: dict[str, T] = {}
+        for member in self.sections[section].members.values():
+            tree = evaluate(member) if evaluate else self._tree(member)
+            record(self.context.origins, f"{KINDS[section]}.{member.name}", tree, member.place)
+            result[member.name] = parse(member.name, tree, self.context)
+        return result
+
+    def _tree(self, member: Member) -> Mapping:
+        tree = self.expander.tree(member.tree, member.scope)
+        assert isinstance(tree, Mapping)
+        return tree
+
+    def _secret_tree(self, member: Member) -> Mapping:
+        """A secret's own tree; in its content other secrets are in scope, as marks."""
+        content = member.tree.get("content")
+        if not isinstance(content, Template):
+            return self._tree(member)
+        names = SecretNames()
+        rest = self.expander.tree(member.tree.without("content"), member.scope)
+        assert isinstance(rest, Mapping)
+        evaluated = self.expander.tree(content, {**member.scope, "secrets": names})
+        if evaluated is None:
+            return rest
+        if isinstance(evaluated, Scalar) and isinstance(evaluated.value, str):
+            found = len(resources.SECRET_MARK.findall(evaluated.value))
+            if found < len(names.read):
+                message = "the content of another secret cannot be changed by filters"
+                self.context.report(StackError("template-failed", message, at=content.place))
+        return rest.with_entry("content", evaluated, member.tree.keys["content"].place)
+
+    def _configs(self) -> dict[str, ConfigResource]:
+        """Configs. One whose content depends on the replica has no content of its own."""
+        result: dict[str, ConfigResource] = {}
+        for member in self.sections["configs"].members.values():
+            content = member.tree.get("content")
+            replica = Replica(1, 1)
+            tree = self.expander.tree(member.tree, {**member.scope, "replica": replica})
+            assert isinstance(tree, Mapping)
+            record(self.context.origins, f"config.{member.name}", tree, member.place)
+            parsed = resources.config(member.name, tree, self.context)
+            if replica.read and isinstance(content, Template):
+                self.replica_configs[member.name] = member
+                parsed = ConfigResource(name=member.name, content=None)
+            result[member.name] = parsed
+        return result
+
+    # ------------------------------------------------------------ services
+
+    def _services(self) -> dict[str, Service]:
+        scale = self._scale()
+        result: dict[str, Service] = {}
+        for member in self.sections["services"].members.values():
+            count = self._count(member, scale)
+            result[member.name] = self._service(member, count)
+        return result
+
+    def _scale(self) -> dict[str, int]:
+        """`--scale` by service; a group's name counts for its members."""
+        result: dict[str, int] = {}
+        for name, count in self.options.scale.items():
+            for member in self.context.groups.get(name, (name,)):
+                if member not in self.sections["services"].members:
+                    place = Place(f"--scale {name}={count}")
+                    self.context.report(StackError("unknown-reference", f"no service {name!r}", at=place))
+                result[member] = count
+        return result
+
+    def _count(self, member: Member, scale: MappingType[str, int]) -> int:
+        """Replicas of a service. They are known before its other templates, which may use `replica.count`."""
+        keep = {key: member.tree.entries[key] for key in ("scale", "deploy") if key in member.tree.entries}
+        deploy = keep.get("deploy")
+        if isinstance(deploy, Mapping):
+            keep["deploy"] = deploy.without(*(key for key in deploy.entries if key != "replicas"))
+        part = Mapping(keep, {key: member.tree.keys[key] for key in keep}, member.tree.place)
+        tree = self.expander.tree(part, member.scope)
+        assert isinstance(tree, Mapping)
+        if _has_broken(tree):
+            return 1
+        try:
+            count = limits.replicas(tree, self.context)
+        except StackError as error:
+            self.context.report(error)
+            count = 1
+        return scale.get(member.name, count)
+
+    def _service(self, member: Member, count: int) -> Service:
+        replica = Replica(1, count)
+        tree = self.expander.service(member.tree, member.scope, replica)
+        record_service(self.context.origins, f"service.{member.name}", tree, member.place)
+        first = service.parse(member.name, tree, self.context, count)
+        files, used = self._replica_files(first, replica)
+        if not replica.read and not used:
+            return first
+        counts = "count" in replica.read
+        variants = [replace(first, files=files)]
+        for index in range(2, count + 1):
+            other = Replica(index, count)
+            tree = self.expander.service(member.tree, member.scope, other)
+            variant = service.parse(member.name, tree, self.context, count)
+            files, _ = self._replica_files(variant, other)
+            variants.append(replace(variant, files=files))
+            counts = counts or "count" in other.read
+        variants = [replace(variant, counts_replicas=counts) for variant in variants]
+        return replace(variants[0], variants=tuple(variants))
+
+    def _replica_files(self, parsed: Service, replica: Replica) -> tuple[tuple[FileRef, ...], bool]:
+        """The files of a replica, with the content of configs that depend on it; and whether there is any."""
+        if not any(file.kind == "config" and file.source in self.replica_configs for file in parsed.files):
+            return parsed.files, False
+        result = [
+            replace(file, content=self._replica_content(file.source, replica))
+            if file.kind == "config" and file.source in self.replica_configs
+            else file
+            for file in parsed.files
+        ]
+        return tuple(result), True
+
+    def _replica_content(self, name: str, replica: Replica) -> str | None:
+        member = self.replica_configs[name]
+        tree = self.expander.tree(member.tree, {**member.scope, "replica": replica})
+        assert isinstance(tree, Mapping)
+        return resources.config(name, tree, self.context).content
+
+    def _enabled(self, services: dict[str, Service]) -> dict[str, Service]:
+        """The services of enabled profiles, those without a profile, and those named on the command line."""
+        if "*" in self.profiles:
+            return services
+        named = {member for name in self.options.services for member in self.context.groups.get(name, (name,))}
+        return {
+            name: entry
+            for name, entry in services.items()
+            if not entry.profiles or name in named or self.profiles.intersection(entry.profiles)
+        }
+
+    def _default_network(self, networks: dict[str, NetworkResource], services: dict[str, Service]) -> None:
+        """`default`: made where a service uses it and the file does not describe it; left out where unused."""
+        used = any(entry.network == "default" for parsed in services.values() for entry in parsed.networks)
+        if used and "default" not in networks:
+            networks["default"] = NetworkResource(name="default", full_name=f"{self.context.project}_default")
+
+    # ------------------------------------------------------------ the whole
+
+    def _validate(self, stack: Stack, disabled: set[str]) -> None:
+        context = self.context
+        known = {
+            "image": stack.images,
+            "network": stack.networks,
+            "volume": stack.volumes,
+            "config": stack.configs,
+            "secret": stack.secrets,
+            "service": stack.services,
+        }
+        skipped = {KINDS[name]: section.skipped for name, section in self.sections.items()}
+        wanted = [
+            reference
+            for reference in context.references
+            if not (reference.owner.startswith("service.") and reference.owner[8:] in disabled)
+        ]
+        validate.references(wanted, known, disabled, skipped, context)
+        validate.services_cycle(stack.services, context)
+        validate.images_cycle(stack.images, context)
+        validate.secrets_cycle(stack.secrets, context)
+        validate.port_collisions(stack.services, context.published, context)
+
+
+def _has_broken(node: Node) -> bool:
+    if isinstance(node, Mapping):
+        return any(_has_broken(child) for child in node.entries.values())
+    return isinstance(node, Broken)

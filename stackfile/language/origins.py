@@ -1,0 +1,73 @@
+"""Where every value of a resource was written: `<kind>.<name>/<JSON pointer>` → Origin."""
+
+from __future__ import annotations
+
+from stackfile.errors import Place
+from stackfile.language.merge import pairs_to_mapping
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, origin_of
+from stackfile.model.stack import Origin
+
+ALIASES = {
+    "mem_limit": "resources/memory",
+    "mem_reservation": "resources/memory_reservation",
+    "memswap_limit": "resources/memory_swap",
+    "cpus": "resources/nano_cpus",
+    "cpu_shares": "resources/cpu_shares",
+    "cpuset": "resources/cpuset",
+    "pids_limit": "resources/pids",
+    "deploy/resources/limits/memory": "resources/memory",
+    "deploy/resources/limits/cpus": "resources/nano_cpus",
+    "deploy/resources/limits/pids": "resources/pids",
+    "deploy/resources/reservations/memory": "resources/memory_reservation",
+    "deploy/replicas": "replicas",
+    "deploy/restart_policy": "restart",
+    "scale": "replicas",
+    "volumes": "mounts",
+    "tmpfs": "mounts",
+    "configs": "files",
+    "secrets": "files",
+    "dns_opt": "dns_options",
+    "from": "base",
+}
+"""Keys of the file whose values the model keeps under another name: they are found under both."""
+
+PAIRS = frozenset({"environment", "labels", "sysctls"})
+
+
+def escape(key: str) -> str:
+    """A key as a segment of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+def record(origins: dict[str, Origin], address: str, tree: Mapping, place: Place) -> None:
+    """Remember the origins of a resource and of everything in it."""
+    origins[address] = Origin(place)
+    _below(origins, address, tree)
+
+
+def _below(origins: dict[str, Origin], prefix: str, node: Node) -> None:
+    if isinstance(node, Mapping):
+        for key, child in node.entries.items():
+            path = f"{prefix}/{escape(key)}"
+            origins[path] = origin_of(child)
+            if not isinstance(child, Scalar):
+                _below(origins, path, child)
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            if isinstance(item, Mapping):
+                origins[f"{prefix}/{index}"] = origin_of(item)
+                _below(origins, f"{prefix}/{index}", item)
+
+
+def record_service(origins: dict[str, Origin], address: str, tree: Mapping, place: Place) -> None:
+    """As `record`; lists of `key=value` count as mappings, and the model's own names are there too."""
+    entries = dict(tree.entries)
+    for key in PAIRS & entries.keys():
+        items = entries[key]
+        if isinstance(items, Sequence) and all(isinstance(item, Scalar) for item in items.items):
+            entries[key] = pairs_to_mapping(items, "=")
+    record(origins, address, Mapping(entries, tree.keys, tree.place), place)
+    for key, alias in ALIASES.items():
+        origin = origins.get(f"{address}/{key}")
+        if origin is not None:
+            origins[f"{address}/{alias}"] = origin

@@ -1,0 +1,205 @@
+"""The phases, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
+from stackfile.language import environments, expand, merge, project, values
+from stackfile.language.dialect import STACK, SourceFile, dialect_of, files_of
+from stackfile.language.document import SECTIONS, Documents, Interpolator, read_bytes
+from stackfile.language.nodes import Mapping, Node, Scalar, kind_of, to_plain
+from stackfile.language.normaliser import Normaliser
+from stackfile.language.options import LoadOptions, Reader, Warned
+from stackfile.language.template import OMIT, Engine
+from stackfile.language.tracked import TrackedMap, Tracker
+from stackfile.model.stack import Stack
+
+TOP_KEYS = frozenset({"name", "version", "values", "values_schema", "environments", *SECTIONS})
+TOP_UNSUPPORTED = frozenset({"include", "models"})
+
+
+class Pipeline:
+    """One load."""
+
+    def __init__(self, options: LoadOptions, reader: Reader, warnings: list[Warned]) -> None:
+        self.options = options
+        self.reader = reader
+        self.warnings = warnings
+        self.errors = ErrorCollector()
+        self.tracker = Tracker()
+        self.read_files: list[str] = []
+        self.directory = ""
+        self.cwd = os.path.abspath(options.directory)
+
+    def run(self) -> Stack:
+        """The stack. Raises StackError or ErrorList."""
+        files, self.directory = files_of(self.options, self.reader, self.warnings)
+        self.variables = project.variables_of(self.options, self.directory, self.reader, self.tracker)
+        self.engine = Engine(self.variables, self.tracker)
+        self.interpolator = Interpolator(self.variables, self.tracker, self.errors)
+        self.documents = Documents(self.reader, self.errors)
+        document = self._merged(files)
+        self._check_top(document)
+        name = project.name_of(self.options, document, self.directory, self.variables, self.engine)
+        environment, overlays = self._environment(document)
+        scope = self._scope(name, environment)
+        document, scope["values"] = self._values(document, overlays, scope)
+        stack = self._normalise(document, name, environment, overlays, scope)
+        self._warn_unset()
+        self.errors.check()
+        return stack
+
+    # ------------------------------------------------------------ files
+
+    def _merged(self, files: list[SourceFile]) -> Mapping:
+        """All files in one tree. Errors of each are gathered before anything else happens."""
+        trees: list[Mapping] = []
+        for file in files:
+            tree = self._gathered(lambda file=file: self._document(file))  # type: ignore[misc]
+            if tree is not None:
+                trees.append(tree)
+        if self.errors.errors or not trees:
+            self.errors.check()
+        result: Node = merge.clean(trees[0])
+        for tree in trees[1:]:
+            result = merge.merge(result, tree)
+        assert isinstance(result, Mapping)
+        return result
+
+    def _gathered(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except ErrorList as error:
+            self.errors.errors.extend(error.errors)
+        except StackfileError as error:
+            self.errors.add(error)
+        return None
+
+    def _document(self, file: SourceFile, at: Place | None = None) -> Mapping:
+        tree, _ = self.documents.read(file, at)
+        if file.path != "-":
+            self.read_files.append(file.path)
+        return self.interpolator.document(tree)
+
+    def _check_top(self, document: Mapping) -> None:
+        import difflib
+
+        for key, mark in document.keys.items():
+            if key in TOP_KEYS or key.startswith("x-"):
+                continue
+            if key in TOP_UNSUPPORTED:
+                self.errors.add(StackError("unsupported-key", f"`{key}` is not supported yet", at=mark.place))
+                continue
+            close = difflib.get_close_matches(key, TOP_KEYS, 1)
+            hint = f"did you mean {close[0]}?" if close else ""
+            self.errors.add(StackError("unknown-key", f"unknown key {key!r}", at=mark.place, hint=hint))
+
+    # ------------------------------------------------------------ environments
+
+    def _environment(self, document: Mapping) -> tuple[str, list[environments.Overlay]]:
+        known = environments.known_environments(document)
+        wanted = self.options.environment or self.options.environ.get("STACKFILE_ENVIRONMENT", "")
+        at = Place("-E" if self.options.environment else "STACKFILE_ENVIRONMENT")
+        name = environments.choose(known, wanted, at)
+        if not name or known is None:
+            return name, []
+        overlays = environments.chain(known, name, self._environment_file)
+        for overlay in overlays:
+            environments.check_keys(overlay, self.errors)
+        return name, overlays
+
+    def _environment_file(self, path: str, at: Place) -> Mapping:
+        full = os.path.normpath(os.path.join(self.directory, path))
+        shown = os.path.relpath(full, self.cwd)
+        dialect = dialect_of(full) or STACK
+        return self._document(SourceFile(shown if not shown.startswith("../../..") else full, full, dialect), at)
+
+    # ------------------------------------------------------------ values
+
+    def _scope(self, name: str, environment: str) -> dict[str, Any]:
+        stack = {"name": name, "environment": environment, "dir": self.directory}
+        return {"env": self.variables, "stack": stack, "omit": OMIT}
+
+    def _values(
+        self, document: Mapping, overlays: list[environments.Overlay], scope: dict[str, Any]
+    ) -> tuple[Mapping, TrackedMap]:
+        """The document with the environment laid over it, and the values as templates see them."""
+        defaults = self._mapping_of(document.get("values"), "values")
+        schema = document.get("values_schema")
+        checker = values.Checker(to_plain(schema) if schema is not None else None, self.errors)
+        overs: list[Mapping] = []
+        for overlay in overlays:
+            over = self._mapping_of(overlay.tree.get("values"), "values")
+            if over is not None:
+                overs.append(over)
+            document = self._gathered(lambda o=overlay, d=document: environments.lay_over(d, o)) or document  # type: ignore[misc]
+        overs += self._given_values(defaults)
+        for over in overs:
+            checker.check(defaults or Mapping({}, {}, document.place), over)
+        tree = values.merged(defaults, overs)
+        result = values.build(tree, self.engine, scope, self.tracker)
+        scope["values"] = result
+        values.resolve_all(result, self.errors)
+        self.errors.check()
+        checker.validate(result, tree)
+        self.errors.check()
+        return document, result
+
+    def _mapping_of(self, node: Node | None, what: str) -> Mapping | None:
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return None
+        if not isinstance(node, Mapping):
+            self.errors.add(StackError("not-a-mapping", f"{what} is a mapping, not {kind_of(node)}", at=node.place))
+            return None
+        return node
+
+    def _given_values(self, defaults: Mapping | None) -> list[Mapping]:
+        """`--values` files, then `--set` options: plain data, neither templated nor interpolated."""
+        result = [self._gathered(lambda name=name: self._values_file(name)) for name in self.options.values_files]  # type: ignore[misc]
+        for kind, text in self.options.sets:
+            result.append(self._gathered(lambda k=kind, t=text: values.assignment(k, t, defaults, self._read)))  # type: ignore[misc]
+        return [tree for tree in result if tree is not None]
+
+    def _values_file(self, name: str) -> Mapping | None:
+        from stackfile.language.source import parse
+
+        data = self._read(name, Place(name))
+        tree = parse(data, name, self.errors, templates=False)
+        return self._mapping_of(tree, f"the content of {name}")
+
+    def _read(self, name: str, at: Place) -> bytes:
+        path = name if name == "-" else os.path.normpath(os.path.join(self.cwd, name))
+        self.read_files.append(path)
+        return read_bytes(path, name, self.reader, at)
+
+    # ------------------------------------------------------------ resources
+
+    def _normalise(
+        self,
+        document: Mapping,
+        name: str,
+        environment: str,
+        overlays: list[environments.Overlay],
+        scope: dict[str, Any],
+    ) -> Stack:
+        own = environments.profiles_of(overlays)
+        normaliser = Normaliser(
+            project=name,
+            directory=self.directory,
+            options=self.options,
+            variables=self.variables,
+            reader=self.reader,
+            errors=self.errors,
+            expander=expand.Expander(self.engine, self.tracker, self.errors),
+            profiles=project.profiles_of(self.options, self.variables, own),
+        )
+        stack = normaliser.stack(document, scope)
+        return replace(stack, environment=environment, files=tuple(dict.fromkeys(self.read_files)))
+
+    def _warn_unset(self) -> None:
+        for name, place in self.variables.unset.items():
+            self.warnings.append(Warned(f"variable {name} is not set; it is empty here", place))
