@@ -127,7 +127,7 @@ class EmbeddedEngine:
         await self._parts.lifecycle.unpause(self._parts.registry.find(ref))
 
     async def container_remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
-        await self._parts.containers.remove(self._parts.registry.find(ref), force=force, volumes=volumes)
+        await self._parts.lifecycle.remove(self._parts.registry.find(ref), force=force, volumes=volumes)
 
     async def container_rename(self, ref: str, name: str) -> None:
         await self._parts.containers.rename(self._parts.registry.find(ref), name)

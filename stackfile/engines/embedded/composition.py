@@ -1,0 +1,220 @@
+"""The composition root of the engine: who is made of whom, in which order they open and close."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+
+from stackfile.build.builder import Builder
+from stackfile.build.contexts import ContextStore
+from stackfile.engines.embedded import roots
+from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.containers import Containers
+from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.discovery import Discovery
+from stackfile.engines.embedded.doctor import Doctor
+from stackfile.engines.embedded.drift import DriftFinder
+from stackfile.engines.embedded.execs import Execs
+from stackfile.engines.embedded.exits import ExitRouter, Receivers
+from stackfile.engines.embedded.files import FileStore
+from stackfile.engines.embedded.images import Images
+from stackfile.engines.embedded.info import Info
+from stackfile.engines.embedded.journal import RunJournal
+from stackfile.engines.embedded.launcher import Launcher
+from stackfile.engines.embedded.lifecycle import Lifecycle
+from stackfile.engines.embedded.mounts import Mounts
+from stackfile.engines.embedded.namespaces import Namespaces
+from stackfile.engines.embedded.networks import Networks
+from stackfile.engines.embedded.pool import WorkerPool
+from stackfile.engines.embedded.ports import Ports
+from stackfile.engines.embedded.projects import Projects
+from stackfile.engines.embedded.recovery import Collaborators, Recovery
+from stackfile.engines.embedded.registry import Registry
+from stackfile.engines.embedded.runner import Runner
+from stackfile.engines.embedded.streams import Readers, Streams
+from stackfile.engines.embedded.supervise import Supervision
+from stackfile.engines.embedded.trash import Trash
+from stackfile.engines.embedded.update import Update
+from stackfile.engines.embedded.volumes import Volumes
+from stackfile.images.snapshots import Snapshots
+from stackfile.images.store import ImageStore
+from stackfile.network.manager import NetworkManager
+from stackfile.network.resolver_client import ResolverClient
+from stackfile.paths import RunPaths, StatePaths, ensure_private
+from stackfile.runtime.cgroup import Cgroups
+from stackfile.runtime.machine import observe
+from stackfile.runtime.shim_client import ShimClient
+from stackfile.settings import Settings
+from stackfile.store.run import RunStore
+from stackfile.store.state import StateStore
+from stackfile.supervisor.client import Supervisor
+
+
+@dataclass(slots=True, kw_only=True)
+class Composition:
+    """All collaborators of one engine."""
+
+    core: Core
+    lock: int
+    registry: Registry
+    bus: Bus
+    trash: Trash
+    pool: WorkerPool
+    readers: Readers
+    builder: Builder
+    images: Images
+    volumes: Volumes
+    networks: Networks
+    containers: Containers
+    lifecycle: Lifecycle
+    update: Update
+    supervision: Supervision
+    streams: Streams
+    execs: Execs
+    exits: ExitRouter
+    files: FileStore
+    projects: Projects
+    info: Info
+    drift: DriftFinder
+    doctor: Doctor
+    recovery: Recovery
+
+    async def open(self) -> None:
+        """Read the databases, connect to the other processes, recover."""
+        self.builder.recover()
+        self.registry.load()
+        self.networks.load()
+        await self.core.resolver.connect()
+        await self.core.shim.connect()
+        await self.recovery.run()
+
+    async def close(self) -> None:
+        """Let go; containers, shim and resolver run on."""
+        self.recovery.close()
+        self.supervision.close()
+        self.bus.close()
+        await self.exits.drain()
+        self.networks.drop_default()
+        self.core.cgroups.remove_parent()
+        self.pool.shutdown()
+        self.readers.flush()
+        self.trash.close()
+        await self.core.shim.close()
+        await self.core.resolver.close()
+        self.core.supervisor.close()
+        self.core.run.close()
+        self.core.state.close()
+        os.close(self.lock)
+
+
+def compose(settings: Settings) -> Composition:
+    """Take the roots and build everything. EngineError (`engine-locked`), ActionError (`database-newer`)."""
+    paths = StatePaths(settings.root)
+    roots.prepare(paths)
+    ensure_private(settings.run)
+    lock = roots.lock(paths)
+    try:
+        exits = ExitRouter()
+        return _assemble(_core(settings, paths, exits), lock, exits)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _core(settings: Settings, paths: StatePaths, exits: ExitRouter) -> Core:
+    run_paths = RunPaths(settings.run)
+    state = StateStore(paths.database, secrets.token_hex(16))
+    run = RunStore(run_paths.database, roots.boot_id())
+    supervisor = Supervisor(run_paths.supervisor)
+    images = ImageStore(paths, state.images)
+    return Core(
+        settings=settings,
+        paths=paths,
+        run_paths=run_paths,
+        key=roots.key(paths),
+        state=state,
+        run=run,
+        supervisor=supervisor,
+        shim=ShimClient(run_paths.shim, exits.arrived),
+        resolver=ResolverClient(run_paths.resolver),
+        network=NetworkManager(
+            prefix=settings.bridge_prefix,
+            table=settings.nft_table,
+            pool=settings.address_pool,
+            supervisor=supervisor,
+            journal=RunJournal(run),
+        ),
+        cgroups=Cgroups(settings.cgroup_parent),
+        images=images,
+        snapshots=Snapshots(paths, images),
+    )
+
+
+def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
+    machine = observe()
+    bus = Bus(core.state.events)
+    registry = Registry(core.state)
+    trash = Trash(core.paths.temporary)
+    pool = WorkerPool(os.cpu_count() or 1)
+    readers = Readers()
+    files = FileStore(core.paths.files, core.key, core.state.files, registry.file_keys)
+    volumes = Volumes(core.paths.volumes, core.state, registry, trash, bus)
+    networks = Networks(core.state, core.run, core.network, registry, bus)
+    ports = Ports(core.network, core.run, registry)
+    discovery = Discovery(core.resolver, registry, networks)
+    mounts = Mounts(core, volumes, files)
+    namespaces = Namespaces(core, networks, registry)
+    launcher = Launcher(core, registry, mounts, namespaces, discovery, ports, machine)
+    execs = Execs(core, launcher, bus)
+    supervision = Supervision(registry, execs, ports, bus, launcher.image)
+
+    def discard(identity: str, directory: str) -> None:
+        readers.when_unread(identity, lambda: trash.discard(directory))
+
+    containers = Containers(core, registry, networks, volumes, mounts, ports, bus, discard)
+    lifecycle = Lifecycle(core, registry, launcher, supervision, execs, ports, bus, containers)
+    runner = Runner(core, networks, trash, machine)
+    contexts = ContextStore(core.paths, core.images.blobs)
+    builder = Builder(core.images, contexts, runner, pool)
+    exits.connect(Receivers(core.shim, registry, lifecycle, execs, runner))
+    return Composition(
+        core=core,
+        lock=lock,
+        registry=registry,
+        bus=bus,
+        trash=trash,
+        pool=pool,
+        readers=readers,
+        builder=builder,
+        images=Images(core.images, contexts, builder, registry, bus),
+        volumes=volumes,
+        networks=networks,
+        containers=containers,
+        lifecycle=lifecycle,
+        update=Update(core, registry, launcher, mounts, networks, namespaces, discovery, ports, supervision, bus),
+        supervision=supervision,
+        streams=Streams(core, readers),
+        execs=execs,
+        exits=exits,
+        files=files,
+        projects=Projects(core.state, bus),
+        info=Info(core, registry),
+        drift=DriftFinder(core, registry, networks, ports),
+        doctor=Doctor(core),
+        recovery=Recovery(
+            Collaborators(
+                core=core,
+                registry=registry,
+                networks=networks,
+                discovery=discovery,
+                ports=ports,
+                launcher=launcher,
+                lifecycle=lifecycle,
+                supervision=supervision,
+                runner=runner,
+                trash=trash,
+                exits=exits,
+            )
+        ),
+    )

@@ -1,0 +1,238 @@
+"""Bringing a container up, step by step, and taking down what one leaves; every step can be undone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from stackfile import log
+from stackfile.engines.embedded import process
+from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.discovery import Discovery
+from stackfile.engines.embedded.mounts import Mounts
+from stackfile.engines.embedded.namespaces import SHARED, Namespaces
+from stackfile.engines.embedded.ports import Ports
+from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.errors import StackfileError
+from stackfile.images.snapshots import RootMount
+from stackfile.model.image import ImageConfig
+from stackfile.paths import ensure_private
+from stackfile.runtime import account as accounts
+from stackfile.runtime.compile import compile_container
+from stackfile.runtime.instructions import Account, BindMount, CgroupHandle, Instructions
+from stackfile.runtime.machine import Machine
+from stackfile.runtime.shim_client import Running
+from stackfile.store.rows import RunningRow
+
+INTENT = "engine.start"
+_IDLE = 1.5
+"""Seconds for which an empty cgroup of the engine waits for the next container."""
+_LOG = log.get("launcher")
+
+
+class Launcher:
+    """Starts containers and cleans up after them. The caller holds the container's lock."""
+
+    def __init__(
+        self,
+        core: Core,
+        registry: Registry,
+        mounts: Mounts,
+        namespaces: Namespaces,
+        discovery: Discovery,
+        ports: Ports,
+        machine: Machine,
+    ) -> None:
+        self._core = core
+        self._registry = registry
+        self._mounts = mounts
+        self._namespaces = namespaces
+        self._discovery = discovery
+        self._ports = ports
+        self.machine = machine
+        self._instructions: dict[str, Instructions] = {}
+
+    async def launch(self, container: Container) -> Running:
+        """Start the container's program; returns once it was executed. Undoes everything when that fails."""
+        intent = self._core.run.begin(INTENT, container.id, "{}")
+        try:
+            running = await self._bring_up(container)
+        except BaseException:
+            # Also when the caller is cancelled: what was begun must not be left in the kernel.
+            await asyncio.shield(asyncio.ensure_future(self.teardown(container)))
+            raise
+        finally:
+            self._core.run.done(intent)
+        self._core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
+        return running
+
+    def image(self, container: Container) -> ImageConfig:
+        """The config of the container's image. Raises NotFoundError (`image-not-found`)."""
+        return self._core.images.get(container.spec.image).config
+
+    def instructions(self, container: Container) -> Instructions:
+        """What the running container was started with; made again after a restart of this process."""
+        known = self._instructions.get(container.id)
+        if known is None:
+            image = self.image(container)
+            root = self._root(container)
+            account = self.account(container, root, container.spec.user or image.user)
+            files = self._mounts.write_files(container)
+            handle = self._core.cgroups.handle(container.id)
+            known = self._compile(container, image, root, account, files, handle)
+            self._instructions[container.id] = known
+        return known
+
+    def account(self, container: Container, root: RootMount | None, user: str) -> Account:
+        """`user` by the container's own /etc/passwd and /etc/group."""
+        where = root or self._root(container)
+        texts = [self._core.snapshots.read_file(where, f"/etc/{name}") or b"" for name in ("passwd", "group")]
+        passwd, group = (text.decode(errors="replace") for text in texts)
+        return accounts.resolve(user, passwd, group, container.spec.group_add)
+
+    async def teardown(self, container: Container, *, keep_ports: bool = False) -> None:
+        """Remove everything that a run of the container left outside of its own directory. Idempotent."""
+        container.reachable = False
+        self._instructions.pop(container.id, None)
+        async with _logged("ports"):
+            if keep_ports:
+                self._ports.refresh(container)
+            else:
+                self._ports.release(container)
+        async with _logged("names"):
+            self._core.supervisor.drop(f"dns/{container.id}")
+            await self._core.resolver.forget(container.id)
+            await self._discovery.withdraw(container)
+        async with _logged("processes"):
+            if self._core.cgroups.processes(container.id):
+                self._core.cgroups.kill_all(container.id)
+        async with _logged("network"):
+            self._namespaces.close(container)
+        async with _logged("shim"):
+            await self._core.shim.release(container.id)
+        async with _logged("cgroup"):
+            await asyncio.to_thread(self._core.cgroups.remove, container.id)
+        shutil.rmtree(self._core.run_paths.container(container.id), ignore_errors=True)
+        self._core.run.delete_running(container.id)
+        # Not at once: the next container would have to make it again.
+        asyncio.get_running_loop().call_later(_IDLE, self._core.cgroups.remove_parent)
+
+    # ---- inside
+
+    async def _bring_up(self, container: Container) -> Running:
+        spec = container.spec
+        image = self.image(container)
+        root = self._root(container)
+        account = self.account(container, root, spec.user or image.user)
+        ensure_private(self._core.run_paths.container(container.id))
+        await self._mounts.prepare(container, image, root)
+        files = self._mounts.write_files(container)
+        handle = self._core.cgroups.create(container.id, spec.resources)
+        published = self._ports.acquire(container, image)
+        descriptor = self._namespaces.open(container)
+        try:
+            self._registry.place(container, published=published)
+            self._write_etc(container)
+            instructions = self._compile(container, image, root, account, files, handle)
+            if container.place.endpoints and descriptor is not None:
+                await self._namespaces.serve_names(container, descriptor)
+                container.reachable = True
+                await self._discovery.announce(container)
+            running = await self._core.shim.start(instructions, descriptor)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+        self._instructions[container.id] = instructions
+        for warning in instructions.warnings:
+            _LOG.warning("%s: %s", container.name, warning)
+        return running
+
+    def _root(self, container: Container) -> RootMount:
+        return self._core.snapshots.prepare(container.id, container.spec.image)
+
+    def _compile(
+        self,
+        container: Container,
+        image: ImageConfig,
+        root: RootMount,
+        account: Account,
+        files: tuple[BindMount, ...],
+        handle: CgroupHandle,
+    ) -> Instructions:
+        run_dir = self._core.run_paths.container(container.id)
+        return compile_container(
+            container.spec,
+            image,
+            root,
+            identity=container.id,
+            hostname=self.hostname(container),
+            environment=process.environment(container.spec, self._mounts.secrets(container)),
+            mounts=(*self._mounts.binds(container, image), *files),
+            files_dir=f"{run_dir}/etc",
+            log_dir=log_directory(self._core, container.id),
+            run_dir=run_dir,
+            account=account,
+            machine=self.machine,
+            cgroup=handle,
+            network="host" if container.spec.network_mode == "host" else "join",
+        )
+
+    def hostname(self, container: Container) -> str:
+        """Its own, that of whose network it shares, or the short id."""
+        mode = container.spec.network_mode
+        if container.spec.hostname:
+            return container.spec.hostname
+        if mode == "host":
+            return socket.gethostname()
+        if mode.startswith(SHARED):
+            return self.hostname(self._registry.find(mode.removeprefix(SHARED)))
+        return container.id[:12]
+
+    def _write_etc(self, container: Container) -> None:
+        """hosts, hostname and resolv.conf; a container that shares a network shares these texts."""
+        spec = container.spec
+        texts = {"hostname": self.hostname(container) + "\n"}
+        if spec.network_mode.startswith(SHARED):
+            other = self._registry.find(spec.network_mode.removeprefix(SHARED))
+            source = f"{self._core.run_paths.container(other.id)}/etc"
+            texts |= {name: _read(f"{source}/{name}") for name in ("hosts", "resolv.conf")}
+        else:
+            endpoints = container.place.endpoints
+            own = process.hosts(spec, self.hostname(container), endpoints)
+            texts["hosts"] = _read("/etc/hosts") if spec.network_mode == "host" and not spec.extra_hosts else own
+            texts["resolv.conf"] = process.resolv_conf(spec, _read("/etc/resolv.conf"), own_resolver=bool(endpoints))
+        directory = f"{self._core.run_paths.container(container.id)}/etc"
+        os.makedirs(directory, 0o755, exist_ok=True)
+        for name, text in texts.items():
+            with open(f"{directory}/{name}", "w", opener=_public) as file:
+                file.write(text)
+
+
+def log_directory(core: Core, identity: str) -> str:
+    """Where the log of a container lies."""
+    return f"{core.paths.container(identity)}/logs"
+
+
+def _public(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+@asynccontextmanager
+async def _logged(what: str) -> AsyncIterator[None]:
+    """One step of a clean-up: its failure is noted and does not keep the next ones from happening."""
+    try:
+        yield
+    except (StackfileError, OSError) as error:
+        _LOG.warning("clean-up of %s: %s", what, error)

@@ -1,0 +1,135 @@
+"""The network of a container: its namespace, its endpoints, its resolver."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.networks import DEFAULT, Networks
+from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.errors import ConflictError
+from stackfile.model.container import Endpoint, NetworkRecord
+from stackfile.model.stack import Attachment
+
+SHARED = "container:"
+
+
+class Namespaces:
+    """Network namespaces; the supervisor holds each under `netns/<id>` for as long as its container runs."""
+
+    def __init__(self, core: Core, networks: Networks, registry: Registry) -> None:
+        self._core = core
+        self._networks = networks
+        self._registry = registry
+
+    def open(self, container: Container) -> int | None:
+        """The namespace that the container's process joins, connected; the caller closes the descriptor.
+
+        None is the machine's own. Leases addresses and writes them to the container's place. Raises ConflictError
+        (`not-running`) for `container:` of one that does not run, and what the network below raises.
+        """
+        mode = container.spec.network_mode
+        if mode == "host":
+            return None
+        if mode.startswith(SHARED):
+            return self._join(container, mode.removeprefix(SHARED))
+        descriptor = self._core.network.new_namespace()
+        try:
+            self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
+            self._connect_all(container, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def close(self, container: Container) -> None:
+        """Let the namespace go, and with it its interfaces. The addresses stay leased to the container."""
+        self._core.supervisor.drop(f"netns/{container.id}")
+        for endpoint in container.place.endpoints:
+            network = self._networks.get(endpoint.network_id)
+            if network is not None:
+                self._core.network.detach(container.id, network, None, endpoint)
+        self._networks.leave_default(container.id)
+
+    def connect(self, container: Container, network: NetworkRecord, attachment: Attachment) -> None:
+        """Add a network to a container; at once when it runs."""
+        endpoint = self._networks.endpoint(network, container.id, attachment, None)
+        if container.alive:
+            descriptor = self._held(container)
+            try:
+                number = len(container.place.endpoints)
+                self._core.network.attach(
+                    container.id, descriptor, f"eth{number}", network, endpoint, number == 0 and not network.internal
+                )
+            finally:
+                os.close(descriptor)
+        container.place = replace(container.place, endpoints=(*container.place.endpoints, endpoint))
+
+    def disconnect(self, container: Container, network: NetworkRecord) -> None:
+        """Take a container off a network; at once when it runs."""
+        gone = [endpoint for endpoint in container.place.endpoints if endpoint.network_id == network.id]
+        for endpoint in gone if container.alive else ():
+            descriptor = self._held(container)
+            try:
+                self._core.network.detach(container.id, network, descriptor, endpoint)
+            finally:
+                os.close(descriptor)
+        left = tuple(endpoint for endpoint in container.place.endpoints if endpoint not in gone)
+        container.place = replace(container.place, endpoints=left)
+        self._networks.release(container.id, network.id)
+
+    async def serve_names(self, container: Container, descriptor: int) -> None:
+        """Have the resolver answer at 127.0.0.11 in the namespace."""
+        sockets = self._core.network.dns_sockets(descriptor)
+        try:
+            self._core.supervisor.hold(f"dns/{container.id}", sockets)
+            await self._core.resolver.serve(container.id, *sockets)
+        finally:
+            for socket in sockets:
+                os.close(socket)
+
+    # ---- inside
+
+    def _join(self, container: Container, ref: str) -> int:
+        other = self._registry.find(ref)
+        if not other.alive:
+            raise ConflictError("not-running", f"container {container.name} joins the network of {other.name}",
+                                cause=f"{other.name} is not running")  # fmt: skip
+        container.place = replace(container.place, endpoints=())
+        return self._held(other)
+
+    def _held(self, container: Container) -> int:
+        found = self._core.supervisor.fetch(f"netns/{container.id}")
+        if not found:
+            raise ConflictError("conflict", f"container {container.name} has no network of its own")
+        return found[0]
+
+    def _connect_all(self, container: Container, descriptor: int) -> None:
+        previous = {endpoint.network_id: endpoint for endpoint in container.place.endpoints}
+        endpoints: list[Endpoint] = []
+        routed = False
+        for number, attachment in enumerate(attachments(container)):
+            network = self._find(container, attachment.network)
+            endpoint = self._networks.endpoint(network, container.id, attachment, previous.get(network.id))
+            route = not routed and not network.internal
+            self._core.network.attach(container.id, descriptor, f"eth{number}", network, endpoint, route)
+            routed = routed or route
+            endpoints.append(endpoint)
+        container.place = replace(container.place, endpoints=tuple(endpoints))
+
+    def _find(self, container: Container, name: str) -> NetworkRecord:
+        if name == DEFAULT:
+            return self._networks.default(container.id)
+        return self._networks.find(name)
+
+
+def attachments(container: Container) -> list[Attachment]:
+    """Networks of a container, the one that gets the default route first; the engine's own where it names none."""
+    spec = container.spec
+    if spec.network_mode == "none":
+        return []
+    if spec.networks:
+        return sorted(spec.networks, key=lambda attachment: -attachment.priority)
+    named = spec.network_mode if spec.network_mode not in ("", "default") else DEFAULT
+    return [Attachment(network=named)]

@@ -1,0 +1,250 @@
+"""Networks: records, bridges, and the addresses that containers lease in them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+
+from stackfile import log, wire
+from stackfile.engines.embedded import clock, names
+from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.errors import ActionError, ConflictError, StackfileError
+from stackfile.model import labels
+from stackfile.model.container import Endpoint, NetworkRecord
+from stackfile.model.stack import Attachment
+from stackfile.network.manager import NetworkManager
+from stackfile.store.rows import NetworkRow
+from stackfile.store.run import RunStore
+from stackfile.store.state import StateStore
+
+DEFAULT = "bridge"
+"""The network of containers that name none; made when it is needed, gone soon after its last container."""
+
+_IDLE = 1.5
+"""Seconds for which an unused default network waits for the next container."""
+
+_LOG = log.get("networks")
+
+
+class Networks:
+    """Networks by id; synchronous, as the manager below is."""
+
+    def __init__(self, state: StateStore, run: RunStore, manager: NetworkManager, registry: Registry, bus: Bus) -> None:
+        self._state = state
+        self._run = run
+        self._manager = manager
+        self._registry = registry
+        self._bus = bus
+        self._records: dict[str, NetworkRecord] = {}
+        self._default_users: set[str] = set()
+        self._idle: asyncio.TimerHandle | None = None
+
+    def load(self) -> None:
+        """Read them from the database."""
+        self._records = {row.id: wire.decode(row.record, NetworkRecord) for row in self._state.list_networks()}
+
+    def restore(self) -> None:
+        """Make every bridge that should exist exist (idempotent)."""
+        for record in list(self._records.values()):
+            self._store(self._manager.create(record))
+
+    def create(self, spec: NetworkRecord) -> NetworkRecord:
+        """Make a network; fills id, subnet, gateway and interface. ConflictError (`name-taken`)."""
+        names.check_name("network", spec.name)
+        if any(record.name == spec.name for record in self._records.values()):
+            raise ConflictError("name-taken", f"network {spec.name} exists already")
+        if spec.driver not in ("", "bridge"):
+            raise ActionError("bad-request", f"network {spec.name}: no driver {spec.driver}", hint="use bridge")
+        record = self._addressed(replace(spec, id=names.new_id(), driver="bridge", created=_now()))
+        intent = self._run.begin("engine.network", record.id, wire.encode(record).decode())
+        self._store(record)
+        try:
+            record = self._manager.create(record)
+        except BaseException:
+            self._forget(record)
+            self._run.done(intent)
+            raise
+        self._store(record)
+        self._run.done(intent)
+        self._bus.publish("network", "create", record.id, {"name": record.name, "type": "bridge"})
+        return record
+
+    def find(self, ref: str) -> NetworkRecord:
+        """By id, name or unique prefix. Raises NotFoundError, ActionError (`ambiguous`)."""
+        return names.resolve("network", ref, self._records, lambda record: record.name)
+
+    def get(self, identity: str) -> NetworkRecord | None:
+        """By id alone."""
+        return self._records.get(identity)
+
+    def list(self, project: str = "") -> list[NetworkRecord]:
+        records = sorted(self._records.values(), key=lambda record: record.name)
+        return [record for record in records if not project or record.labels.get(labels.PROJECT) == project]
+
+    def remove(self, ref: str) -> None:
+        """Raises NotFoundError, ConflictError (`network-in-use`)."""
+        record = self.find(ref)
+        users = [c for c in self._registry.all() if c.alive and _is_on(c, record)]
+        if users:
+            raise ConflictError(
+                "network-in-use",
+                f"network {record.name} is in use",
+                cause="by " + ", ".join(user.name for user in users),
+            )
+        self._manager.remove(record)
+        self._forget(record)
+        self._bus.publish("network", "destroy", record.id, {"name": record.name, "type": "bridge"})
+
+    def undo(self, record: NetworkRecord) -> None:
+        """Take back a creation that was interrupted."""
+        self._manager.remove(record)
+        self._forget(record)
+
+    # ---- addresses
+
+    def endpoint(
+        self, record: NetworkRecord, owner: str, attachment: Attachment, previous: Endpoint | None
+    ) -> Endpoint:
+        """Lease an address for `owner`: the one that is asked for, else its previous one, else the next free.
+
+        Raises ActionError (`address-exhausted`), ConflictError (`conflict`) for an address that another one has.
+        """
+        subnet = _ipv4(record)
+        address, prefix, gateway = "", 0, ""
+        if subnet is not None:
+            gateway = next((g for g in record.gateways if ip_address(g).version == 4), "")
+            address = self._lease(record, subnet, gateway, owner, attachment.ipv4, previous.ipv4 if previous else "")
+            prefix = subnet.prefixlen
+        return Endpoint(
+            network=record.name,
+            network_id=record.id,
+            ipv4=address,
+            ipv4_prefix=prefix,
+            gateway=gateway,
+            mac=attachment.mac or _mac(address),
+            aliases=attachment.aliases,
+        )
+
+    def release(self, owner: str, network: str = "") -> None:
+        """Give back the owner's addresses, in one network (id) or all."""
+        self._run.release(owner, network)
+
+    def _lease(
+        self, record: NetworkRecord, subnet: IPv4Network, gateway: str, owner: str, wanted: str, previous: str
+    ) -> str:
+        if wanted:
+            if ip_address(wanted) not in subnet:
+                raise ActionError("bad-request", f"address {wanted} is not in network {record.name} ({subnet})")
+            if not self._run.lease(record.id, [wanted], owner):
+                raise ConflictError("conflict", f"address {wanted} in network {record.name} is taken")
+            return wanted
+        held = {lease.address: lease.owner for lease in self._run.leases(record.id)}
+        own = next((address for address, holder in held.items() if holder == owner), "")
+        if own:
+            return own
+        candidates = [previous] if previous and previous not in held and IPv4Address(previous) in subnet else []
+        taken = {int(IPv4Address(address)) for address in held} | ({int(IPv4Address(gateway))} if gateway else set())
+        candidates += [] if candidates else _next_free(subnet, taken)
+        address = self._run.lease(record.id, candidates, owner)
+        if not address:
+            raise ActionError(
+                "address-exhausted", f"network {record.name} has no free address", cause=f"all of {subnet} are leased"
+            )
+        return address
+
+    # ---- the default network
+
+    def default(self, owner: str) -> NetworkRecord:
+        """The default network, made if need be; it stays while `owner` uses it."""
+        self._default_users.add(owner)
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        found = [record for record in self._records.values() if record.name == DEFAULT]
+        return found[0] if found else self.create(NetworkRecord(id="", name=DEFAULT))
+
+    def leave_default(self, owner: str) -> None:
+        """`owner` does not use the default network any more."""
+        self._default_users.discard(owner)
+        if not self._default_users and self._idle is None and any(r.name == DEFAULT for r in self._records.values()):
+            self._idle = asyncio.get_running_loop().call_later(_IDLE, self.drop_default)
+
+    def drop_default(self) -> None:
+        """Remove the default network unless it is used."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._default_users or not any(record.name == DEFAULT for record in self._records.values()):
+            return
+        try:
+            self.remove(DEFAULT)
+        except StackfileError as error:
+            _LOG.warning("default network stays: %s", error)
+
+    # ---- inside
+
+    def _addressed(self, record: NetworkRecord) -> NetworkRecord:
+        """With a subnet and its gateway: as asked for, else from the pool."""
+        if not record.subnets:
+            taken = [subnet for other in self._records.values() for subnet in other.subnets]
+            subnet, gateway = self._manager.choose_subnet(taken)
+            return replace(record, subnets=(subnet,), gateways=(gateway,))
+        for text in record.subnets:
+            self._check_overlap(record, text)
+        gateways = list(record.gateways)
+        gateways += [str(next(ip_network(text).hosts())) for text in record.subnets[len(gateways) :]]
+        return replace(record, gateways=tuple(gateways))
+
+    def _check_overlap(self, record: NetworkRecord, text: str) -> None:
+        try:
+            subnet = ip_network(text)
+        except ValueError as error:
+            raise ActionError("bad-request", f"network {record.name}: subnet {text}", cause=str(error)) from error
+        for other in self._records.values():
+            for known in map(ip_network, other.subnets):
+                if known.version == subnet.version and known.overlaps(subnet):
+                    raise ConflictError(
+                        "conflict", f"network {record.name}: subnet {text} overlaps that of {other.name} ({known})"
+                    )
+
+    def _store(self, record: NetworkRecord) -> None:
+        self._records[record.id] = record
+        row = NetworkRow(record.id, record.name, record.labels.get(labels.PROJECT, ""), wire.encode(record).decode())
+        self._state.put_network(row)
+
+    def _forget(self, record: NetworkRecord) -> None:
+        self._records.pop(record.id, None)
+        self._state.delete_network(record.id)
+        self._run.release_network(record.id)
+
+
+def _now() -> str:
+    return clock.rfc3339(clock.now_ns())
+
+
+def _is_on(container: Container, record: NetworkRecord) -> bool:
+    return any(endpoint.network_id == record.id for endpoint in container.place.endpoints)
+
+
+def _ipv4(record: NetworkRecord) -> IPv4Network | None:
+    found = (ip_network(text) for text in record.subnets)
+    return next((subnet for subnet in found if isinstance(subnet, IPv4Network)), None)
+
+
+def _next_free(subnet: IPv4Network, taken: set[int]) -> list[str]:
+    """The free address after the highest leased one, or the lowest: an address rests before it is given again."""
+    first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - 1
+    highest = max((address for address in taken if first <= address <= last), default=first - 1)
+    for address in (*range(highest + 1, last + 1), *range(first, highest)):
+        if address not in taken:
+            return [str(IPv4Address(address))]
+    return []
+
+
+def _mac(address: str) -> str:
+    """A local MAC made of the address, so that the two never disagree (as Docker makes it)."""
+    if not address:
+        return ""
+    return ":".join(f"{octet:02x}" for octet in (0x02, 0x42, *IPv4Address(address).packed))

@@ -1,0 +1,34 @@
+"""A worker of the pool: reads pickled calls from stdin, answers on stdout, ends at end of file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+
+from stackfile.engines.embedded.pool import read, write
+
+
+def main() -> None:
+    """Serve until stdin ends. Standard output is the pipe: what the work prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        try:
+            function, arguments, named = pickle.loads(read(sys.stdin.buffer))
+        except EOFError:
+            return
+        write(answers, _answer(function, arguments, named))
+
+
+def _answer(function: object, arguments: tuple[object, ...], named: dict[str, object]) -> bytes:
+    assert callable(function)
+    try:
+        return pickle.dumps((True, function(*arguments, **named)))
+    except Exception as error:
+        # Taken apart by hand: exceptions with keyword arguments do not survive pickling.
+        return pickle.dumps((False, (type(error), error.args, error.__dict__)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""What happens when the daemon starts: databases, kernel, shim and supervisor are brought into agreement.
+
+What runs is adopted; what ended meanwhile is recorded as it ended, or as unknown; what was half done is undone; what
+carries our mark and belongs to nobody is released. After a reboot containers start again by their policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stackfile import log, wire
+from stackfile.engines.embedded import clock, order, restarts
+from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.discovery import Discovery
+from stackfile.engines.embedded.exits import ExitRouter
+from stackfile.engines.embedded.launcher import INTENT as START
+from stackfile.engines.embedded.launcher import Launcher
+from stackfile.engines.embedded.lifecycle import UNKNOWN, Lifecycle
+from stackfile.engines.embedded.networks import DEFAULT, Networks
+from stackfile.engines.embedded.ports import Ports
+from stackfile.engines.embedded.registry import RUNNING, Container, Registry
+from stackfile.engines.embedded.runner import INTENT as STEP
+from stackfile.engines.embedded.runner import Runner
+from stackfile.engines.embedded.supervise import Supervision
+from stackfile.engines.embedded.trash import Trash
+from stackfile.errors import StackfileError
+from stackfile.model.container import NetworkRecord
+from stackfile.runtime.shim_client import Exit, Running
+from stackfile.store.rows import RunningRow
+from stackfile.supervisor.client import OrphanExit
+
+_LOG = log.get("recovery")
+_ID = re.compile(r"[0-9a-f]{64}")
+_DEPENDENCY_PATIENCE = 300.0
+"""Seconds for which a container waits for its dependencies after a reboot before it starts all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """What recovery works with."""
+
+    core: Core
+    registry: Registry
+    networks: Networks
+    discovery: Discovery
+    ports: Ports
+    launcher: Launcher
+    lifecycle: Lifecycle
+    supervision: Supervision
+    runner: Runner
+    trash: Trash
+    exits: ExitRouter
+
+
+class Recovery:
+    """Runs once, at open, before anybody else may ask for anything."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._ = parts
+        self._boot: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Bring everything into agreement. Containers of a rebooted machine start in the background."""
+        self._.core.network.setup()
+        self._undo_networks()
+        self._.networks.restore()
+        running = {item.container: item for item in await self._.core.shim.running() if not item.exec_id}
+        lost: list[Container] = []
+        for container in self._.registry.all():
+            item = running.pop(container.id, None)
+            if item is not None:
+                await self._adopt(container, item)
+            elif container.state.running or container.state.status == "removing":
+                lost.append(container)
+        for item in running.values():
+            await self._end_stranger(item)
+        await self._undo_intents()
+        await self._.exits.release()
+        await self._.discovery.replace()
+        self._.ports.release_unknown()
+        await self._settle_lost(lost)
+        await self._sweep()
+        if self._.core.run.fresh:
+            self._start_after_boot()
+
+    def close(self) -> None:
+        """Starts that are still due are left to the next time."""
+        for task in self._boot:
+            task.cancel()
+
+    # ---- what runs
+
+    async def _adopt(self, container: Container, running: Running) -> None:
+        """Take over a container that ran on while no daemon lived (or whose start was not recorded any more)."""
+        state = container.state
+        started_at = state.started_at if state.running and state.pid == running.pid else ""
+        _LOG.info("adopting %s, pid %d", container.name, running.pid)
+        container.start_time = running.start_time
+        self._.core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
+        if started_at:
+            status = "paused" if state.status == "paused" else "running"
+            self._.registry.set_state(container, status=status, pid=running.pid)
+        else:
+            container.desired = RUNNING
+            self._.lifecycle.entered(container, running, clock.rfc3339(_started_ns(running)))
+        self._lease_again(container)
+        container.reachable = bool(container.place.endpoints)
+        self._adopt_ports(container)
+        await self._serve_again(container)
+        self._.supervision.watch(container)
+
+    def _adopt_ports(self, container: Container) -> None:
+        try:
+            self._.ports.adopt(container)
+            self._.ports.refresh(container)
+        except StackfileError as error:
+            _LOG.warning("ports of %s: %s", container.name, error)
+
+    def _lease_again(self, container: Container) -> None:
+        for endpoint in container.place.endpoints:
+            self._.core.run.lease(endpoint.network_id, [endpoint.ipv4], container.id)
+            network = self._.networks.get(endpoint.network_id)
+            if network is not None and network.name == DEFAULT:
+                self._.networks.default(container.id)
+
+    async def _serve_again(self, container: Container) -> None:
+        sockets = self._.core.supervisor.fetch(f"dns/{container.id}")
+        try:
+            if len(sockets) == 2:
+                await self._.core.resolver.serve(container.id, sockets[0], sockets[1])
+        finally:
+            for socket in sockets:
+                os.close(socket)
+
+    # ---- what does not run (any more)
+
+    async def _settle_lost(self, lost: Sequence[Container]) -> None:
+        """Containers that the database has as running and the shim does not, its reports included.
+
+        The supervisor may know how an orphan ended; else it is not known, and recorded as such.
+        """
+        rows = {row.container: row for row in self._.core.run.list_running()}
+        orphans = {(end.pid, end.start_time): end for end in self._.core.supervisor.exits()}
+        for container in lost:
+            if not container.alive:
+                await self._rest(container)
+            elif self._.core.run.fresh:
+                self._.lifecycle.lost_at_reboot(container)
+                if container.spec.auto_remove:
+                    await self._.lifecycle.remove(container, volumes=True)
+            else:
+                row = rows.get(container.id)
+                orphan = orphans.get((row.pid, row.start_time)) if row else None
+                await self._.lifecycle.ended(container, _end(container, orphan))
+                if orphan is not None:
+                    self._.core.supervisor.forget(orphan.pid, orphan.start_time)
+
+    async def _rest(self, container: Container) -> None:
+        """One that waited for its next start, or whose removal was under way."""
+        if container.state.status == "removing":
+            await self._.lifecycle.remove(container, force=True)
+        elif container.state.status == "restarting" and not self._.core.run.fresh:
+            self._.supervision.restart_later(container, 0.0, lambda: self._.lifecycle.start_again(container))
+        elif container.state.status == "restarting":
+            self._.registry.set_state(container, status="exited")
+
+    async def _end_stranger(self, running: Running) -> None:
+        """A process of the shim's that no container here is: its record is gone, or it was a build's step."""
+        _LOG.info("ending %s, which nobody knows", running.container[:12])
+        try:
+            await self._.core.shim.signal(running.container, 9)
+        except StackfileError as error:
+            _LOG.warning("%s", error)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if not any(item.container == running.container for item in await self._.core.shim.running()):
+                break
+            await asyncio.sleep(0.01)
+        await self._.runner.sweep(running.container)
+
+    # ---- what was half done
+
+    def _undo_networks(self) -> None:
+        """A network whose creation was begun and not recorded as done is not there for anybody yet."""
+        for intent in self._.core.run.intents():
+            if intent.kind == "engine.network":
+                self._.networks.undo(wire.decode(intent.data, NetworkRecord))
+                self._.core.run.done(intent.id)
+
+    async def _undo_intents(self) -> None:
+        for intent in self._.core.run.intents():
+            if intent.kind == STEP:
+                await self._.runner.sweep(intent.key)
+            elif intent.kind == START:
+                container = self._.registry.get(intent.key)
+                if container is not None and not container.alive:
+                    await self._.launcher.teardown(container)
+            else:
+                continue
+            self._.core.run.done(intent.id)
+
+    async def _sweep(self) -> None:
+        """Release what carries our mark and belongs to no running container, and directories of no container."""
+        alive = {container.id for container in self._.registry.all() if container.alive}
+        known = {container.id for container in self._.registry.all()}
+        supervisor = self._.core.supervisor
+        for key in supervisor.keys(""):
+            kind, _, rest = key.partition("/")
+            identity = rest.partition("/")[0]
+            if kind in ("netns", "dns", "stdio", "tty", "pidfd") and identity not in alive:
+                supervisor.drop(key)
+        for identity in self._.core.cgroups.identities():
+            if _ID.fullmatch(identity) and identity not in alive:
+                self._.core.cgroups.kill_all(identity)
+                await asyncio.to_thread(self._.core.cgroups.remove, identity)
+        for root, keep in ((f"{self._.core.run_paths.root}/containers", alive),
+                           (f"{self._.core.paths.root}/containers", known)):  # fmt: skip
+            _sweep_directories(root, keep, self._.trash)
+        for owner in {
+            lease.owner for network in self._.networks.list() for lease in self._.core.run.leases(network.id)
+        }:
+            if owner not in known:
+                self._.networks.release(owner)
+        self._.networks.drop_default()
+
+    # ---- after a reboot
+
+    def _start_after_boot(self) -> None:
+        candidates = [container for container in self._.registry.all() if _survives(container)]
+        for container in candidates:
+            self._boot.append(asyncio.ensure_future(self._start_in_order(container, candidates)))
+
+    async def _start_in_order(self, container: Container, candidates: Sequence[Container]) -> None:
+        for other, condition in order.dependencies(container, candidates):
+            await self._await_dependency(container, other, condition)
+        try:
+            await self._.lifecycle.start_after_boot(container)
+        except StackfileError as error:
+            _LOG.warning("%s does not start: %s", container.name, error)
+
+    async def _await_dependency(self, container: Container, other: Container, condition: str) -> None:
+        try:
+            async with asyncio.timeout(_DEPENDENCY_PATIENCE):
+                while not _satisfied(other, condition):
+                    await other.changed.wait()
+        except TimeoutError:
+            _LOG.warning("%s starts without waiting any longer for %s", container.name, other.name)
+
+
+def _survives(container: Container) -> bool:
+    return restarts.survives_reboot(
+        container.spec.restart,
+        exit_code=container.state.exit_code,
+        desired_running=container.desired == RUNNING,
+    )
+
+
+def _satisfied(other: Container, condition: str) -> bool:
+    if condition == "service_completed_successfully":
+        return other.state.status == "exited" and other.state.exit_code == 0
+    if condition == "service_healthy":
+        return other.state.status == "running" and other.state.health.status in ("healthy", "none")
+    return other.alive
+
+
+def _end(container: Container, orphan: OrphanExit | None) -> Exit:
+    """The end of a container as the supervisor saw it, or as nobody did."""
+    return Exit(
+        container=container.id,
+        exec_id="",
+        pid=container.state.pid,
+        status=_code(orphan.status) if orphan else UNKNOWN,
+        known=orphan is not None,
+        reason="" if orphan else "it ended while nothing watched it",
+        time_ns=orphan.time_ns if orphan else clock.now_ns(),
+        oom=False,
+    )
+
+
+def _code(status: int) -> int:
+    """Docker's code of a wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _started_ns(running: Running) -> int:
+    """When a process was started, by its start time in ticks since boot."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot + running.start_time * 1_000_000_000 // ticks
+
+
+def _sweep_directories(root: str, keep: set[str], trash: Trash) -> None:
+    try:
+        names = os.listdir(root)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name in keep or not _ID.fullmatch(name):
+            continue
+        try:
+            trash.discard(f"{root}/{name}")
+        except OSError:
+            # Another file system than the trash's: the run root, with little in it.
+            shutil.rmtree(f"{root}/{name}", ignore_errors=True)

@@ -1,0 +1,219 @@
+"""Output and input of containers: logs, and live connections (attach)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+
+from stackfile.engines.embedded import readiness
+from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.launcher import log_directory
+from stackfile.engines.embedded.registry import Container
+from stackfile.engines.embedded.terminal import resize
+from stackfile.errors import ConflictError, NotFoundError
+from stackfile.provider.engine import LogChunk, LogQuery
+from stackfile.runtime.logs import Chunk, LogFollower, Query, read_logs
+
+_BATCH = 200
+"""Lines after which reading a long log lets others run."""
+
+
+class Readers:
+    """Who reads which container's log: its directory is removed when nobody does any more."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._waiting: dict[str, Callable[[], None]] = {}
+
+    def enter(self, identity: str) -> None:
+        self._counts[identity] = self._counts.get(identity, 0) + 1
+
+    def leave(self, identity: str) -> None:
+        left = self._counts[identity] - 1
+        if left:
+            self._counts[identity] = left
+            return
+        del self._counts[identity]
+        waiting = self._waiting.pop(identity, None)
+        if waiting is not None:
+            waiting()
+
+    def when_unread(self, identity: str, action: Callable[[], None]) -> None:
+        """Do `action` now, or when the last reader has left."""
+        if identity in self._counts:
+            self._waiting[identity] = action
+        else:
+            action()
+
+    def flush(self) -> None:
+        """Do what still waits: this process ends."""
+        for action in self._waiting.values():
+            action()
+        self._waiting.clear()
+
+
+class ContainerStreams:
+    """An attachment; implements `provider.engine.Streams`. It ends with the container's present (or next) run."""
+
+    def __init__(
+        self, core: Core, container: Container, readers: Readers, *, stdin: bool, follower: LogFollower
+    ) -> None:
+        self.tty = container.spec.tty
+        self._core = core
+        self._container = container
+        self._readers = readers
+        self._wants_stdin = stdin
+        self._stdin: int | None = None
+        self._follower = follower
+        self._exits = container.exits
+        self._closed = False
+        readers.enter(container.id)
+        self._end = asyncio.ensure_future(self._finish())
+
+    async def output(self) -> AsyncIterator[LogChunk]:
+        """What the container writes from the attach on, until it ends."""
+        async for chunk in self._follower.chunks():
+            yield LogChunk(chunk.stream, chunk.time_ns, chunk.data)
+
+    async def write(self, data: bytes) -> None:
+        """Waits until the container runs and reads; what nobody will read is dropped."""
+        descriptor = await self._input()
+        if descriptor is None:
+            return
+        task = asyncio.ensure_future(readiness.write_all(descriptor, data))
+        try:
+            await asyncio.wait({task, self._end}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
+        except OSError:
+            self._let_go()
+        finally:
+            task.cancel()
+
+    async def close_stdin(self) -> None:
+        """End of file for a container with `stdin_once`; otherwise only ours ends. A terminal stays open."""
+        if not self._wants_stdin or self.tty:
+            return
+        descriptor = await self._input()
+        self._let_go()
+        if descriptor is not None and self._container.spec.stdin_once:
+            try:
+                await self._core.shim.close_stdin(self._container.id)
+            except (ConflictError, NotFoundError):
+                pass  # it ended meanwhile
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._let_go()
+        self._end.cancel()
+        self._follower.close()
+        self._readers.leave(self._container.id)
+
+    # ---- inside
+
+    async def _finish(self) -> None:
+        while self._container.exits == self._exits and not self._container.removed:
+            await self._container.changed.wait()
+        self._follower.finish()
+
+    async def _input(self) -> int | None:
+        """The descriptor that stdin goes to, once the container runs; None when it has none (any more)."""
+        if not self._wants_stdin or not (self._container.spec.stdin_open or self.tty):
+            return None
+        while self._stdin is None and not self._container.alive:
+            if self._end.done() or self._closed:
+                return None
+            await self._container.changed.wait()
+        if self._stdin is None:
+            shim, identity = self._core.shim, self._container.id
+            try:
+                self._stdin = await (shim.tty(identity) if self.tty else shim.stdin(identity))
+            except (ConflictError, NotFoundError):
+                self._wants_stdin = False
+        return self._stdin
+
+    def _let_go(self) -> None:
+        descriptor, self._stdin = self._stdin, None
+        self._wants_stdin = False
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class Streams:
+    """Logs and attachments of all containers."""
+
+    def __init__(self, core: Core, readers: Readers) -> None:
+        self._core = core
+        self._readers = readers
+
+    async def attach(
+        self, container: Container, *, stdin: bool, stdout: bool, stderr: bool, logs: bool
+    ) -> ContainerStreams:
+        """Works before the start. ConflictError for a paused container."""
+        if container.state.status == "paused":
+            raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it first")
+        follower = LogFollower(log_directory(self._core, container.id), stdout=stdout, stderr=stderr, from_start=logs)
+        return ContainerStreams(self._core, container, self._readers, stdin=stdin, follower=follower)
+
+    async def logs(self, container: Container, query: LogQuery) -> AsyncIterator[LogChunk]:
+        """Lines, by time; with `follow` until the container has ended (restarts by policy included)."""
+        directory = log_directory(self._core, container.id)
+        self._readers.enter(container.id)
+        try:
+            follow = query.follow and container.state.running
+            follower = LogFollower(directory, stdout=query.stdout, stderr=query.stderr) if follow else None
+            async for chunk in _history(directory, query):
+                yield chunk
+            if follower is not None:
+                async for chunk in _rest(follower, container, query):
+                    yield chunk
+        finally:
+            self._readers.leave(container.id)
+
+    async def resize(self, container: Container, rows: int, columns: int) -> None:
+        """ConflictError when it does not run or has no terminal."""
+        if not container.alive or not container.spec.tty:
+            raise ConflictError("not-running", f"container {container.name} has no terminal now")
+        master = await self._core.shim.tty(container.id)
+        try:
+            resize(master, rows, columns)
+        finally:
+            os.close(master)
+
+
+async def _history(directory: str, query: LogQuery) -> AsyncIterator[LogChunk]:
+    wanted = Query(
+        stdout=query.stdout,
+        stderr=query.stderr,
+        since_ns=query.since_ns,
+        until_ns=query.until_ns,
+        tail=query.tail,
+    )
+    for number, chunk in enumerate(read_logs(directory, wanted)):
+        yield _public(chunk)
+        if number % _BATCH == _BATCH - 1:
+            await asyncio.sleep(0)
+
+
+async def _rest(follower: LogFollower, container: Container, query: LogQuery) -> AsyncIterator[LogChunk]:
+    async def finish() -> None:
+        while container.state.running and not container.removed:
+            await container.changed.wait()
+        follower.finish()
+
+    ending = asyncio.ensure_future(finish())
+    try:
+        async for chunk in follower.lines():
+            if query.until_ns and chunk.time_ns > query.until_ns:
+                return
+            yield _public(chunk)
+    finally:
+        ending.cancel()
+        follower.close()
+
+
+def _public(chunk: Chunk) -> LogChunk:
+    return LogChunk(chunk.stream, chunk.time_ns, chunk.data)

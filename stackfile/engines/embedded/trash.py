@@ -1,0 +1,48 @@
+"""Deleting directories off the critical path: renamed away at once, removed by a thread soon after."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+from stackfile import log
+
+_LOG = log.get("trash")
+
+
+class Trash:
+    """What is discarded is gone from its place when `discard` returns; `close` waits until it is gone for good."""
+
+    def __init__(self, directory: str) -> None:
+        """`directory` must be on the same file system as what is discarded."""
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="trash")
+
+    def discard(self, path: str) -> None:
+        """Remove `path`; nothing happens when it is not there."""
+        away = f"{self._directory}/trash-{secrets.token_hex(8)}"
+        try:
+            os.rename(path, away)
+        except FileNotFoundError:
+            return
+        self._threads.submit(_delete, away)
+
+    def empty(self) -> None:
+        """Remove what an earlier process left in the directory."""
+        for entry in os.scandir(self._directory):
+            self._threads.submit(_delete, entry.path)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+
+
+def _delete(path: str) -> None:
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    except OSError as error:
+        _LOG.warning("%s is not removed: %s", path, error)
