@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,11 +26,6 @@ CHUNK = 65536
 DETACH_KEYS = "ctrl-p,ctrl-q"
 PROXIED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that `container run` hands on to the container (docker run --sig-proxy)."""
-_DETACH = signal.SIGRTMIN
-
-
-class _DetachKeys(Exception):
-    """The user typed the detach keys."""
 
 
 class Session:
@@ -50,7 +46,7 @@ class Session:
         self._stdin = stdin
         self._resize = resize
         self._keys = KeyMatcher(parse_keys(detach_keys)) if stream.tty else None
-        self._main = threading.get_ident()
+        self._detached = False
 
     def run(self) -> bool:
         """Returns True when the user detached, False when the output ended. The terminal is as before then."""
@@ -61,14 +57,10 @@ class Session:
             if self._stream.tty:
                 undo.enter_context(_handling({signal.SIGWINCH: self._resized}))
                 self._resized()
-            undo.enter_context(_handling({_DETACH: _raise_detach}))
             if self._stdin:
                 undo.enter_context(self._sending())
-            try:
-                self._copy_output()
-            except _DetachKeys:
-                return True
-        return False
+            self._copy_output()
+        return self._detached
 
     def _copy_output(self) -> None:
         while True:
@@ -102,7 +94,9 @@ class Session:
             if self._keys is not None and data:
                 data, detach = self._keys.feed(data)
                 if detach:
-                    signal.pthread_kill(self._main, _DETACH)
+                    if data:
+                        self._deliver(data)
+                    self._detach()
                     return
                 if not data:
                     continue
@@ -122,6 +116,12 @@ class Session:
             # The process is gone; its end arrives on the reading side.
             return False
         return True
+
+    def _detach(self) -> None:
+        """Let the main thread see the end of the output, though the process goes on."""
+        self._detached = True
+        with socket.socket(fileno=os.dup(self._stream.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RD)
 
     def _resized(self, number: int = 0, frame: FrameType | None = None) -> None:
         rows, columns = terminal.size()
@@ -201,10 +201,6 @@ def _handling(handlers: dict[signal.Signals, _Handler]) -> Iterator[None]:
     finally:
         for number, handler in previous:
             signal.signal(number, handler)
-
-
-def _raise_detach(number: int, frame: FrameType | None) -> None:
-    raise _DetachKeys
 
 
 def _read_stdin() -> bytes:
