@@ -13,8 +13,9 @@ _LARGEST = (1 << 31) - 1
 def resolve(user: str, passwd: str, group: str, group_add: Sequence[str] = ()) -> Account:
     """The account that `user` (`""`, `name`, `uid`, `name:group`, `uid:gid`) means.
 
-    `passwd` and `group` are the texts of those files. A number need not be in the files; a name must. Without `:group`, a user found in passwd has its own group and
-    its memberships; an unknown number has group 0 and none. Raises ActionError (`bad-request`).
+    `passwd` and `group` are the texts of those files. A number need not be in them; a name must. Without `:group`, a
+    user found in passwd has its own group and its memberships; an unknown number has group 0 and none.
+    Raises ActionError (`bad-request`).
     """
     name, colon, group_name = user.partition(":")
     entry = _user(name or "0", passwd)

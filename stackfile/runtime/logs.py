@@ -6,10 +6,25 @@ per chunk: offset, length, time. Rotated pairs are `stdout.log.1`, `stdout.idx.1
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import heapq
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
+from stackfile.errors import KernelError
+from stackfile.runtime.logindex import SIZE
+from stackfile.runtime.logpairs import Pair, Record, open_pairs
+from stackfile.runtime.logwatch import Watcher, watcher
+
 STDOUT, STDERR = 1, 2
+
+_PIECE = 1 << 18
+"""Bytes read at once."""
+_LONGEST_LINE = 1 << 20
+"""A longer line is given in parts."""
+_SLOW, _FAST = 1.0, 0.05
+"""Seconds between looks without a wake-up: with a watch, and without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +46,317 @@ class Query:
     until_ns: int = 0
     tail: int | None = None
 
+    @property
+    def streams(self) -> tuple[int, ...]:
+        return tuple(stream for stream, wanted in ((STDOUT, self.stdout), (STDERR, self.stderr)) if wanted)
+
+
+Position = tuple[int, int]
+"""Generation, and position in its index."""
+
 
 def read_logs(directory: str, query: Query) -> Iterator[Chunk]:
     """Lines (with their newline; the last one may lack it) of both streams, by time, oldest first.
 
-    With `tail` only as much of the files is read as the last lines need.
+    A line's time is that of the chunk that ends it. With `tail` only as much of the files is read as the last lines
+    need.
     """
-    raise NotImplementedError
+    return _read(directory, query, {})
+
+
+def _read(directory: str, query: Query, ends: Mapping[int, Position]) -> Iterator[Chunk]:
+    readers = [_lines_of(directory, stream, query, ends.get(stream)) for stream in query.streams]
+    merged = heapq.merge(*readers, key=lambda chunk: chunk.time_ns)
+    if query.tail is None:
+        return merged
+    if query.tail == 0:
+        return iter(())
+    return iter(list(merged)[-query.tail :])
+
+
+def _lines_of(directory: str, stream: int, query: Query, end: Position | None) -> Iterator[Chunk]:
+    pairs = open_pairs(directory, stream)
+    try:
+        if query.tail is None:
+            pieces = _forwards(pairs, query.since_ns, end)
+        else:
+            pieces = iter(_backwards(pairs, query.tail, query.until_ns, end))
+        for line in _split(stream, pieces):
+            if query.until_ns and line.time_ns > query.until_ns:
+                return
+            if line.time_ns >= query.since_ns:
+                yield line
+    finally:
+        for pair in pairs:
+            pair.close()
+
+
+def _forwards(pairs: list[Pair], since_ns: int, end: Position | None) -> Iterator[tuple[int, bytes]]:
+    """(time, bytes) in order. Of what came before `since_ns` only the begin of a line that ended later is read."""
+    before: tuple[Pair, Record] | None = None
+    reading = since_ns == 0
+    for pair in pairs:
+        for record in _records(pair, end):
+            if not reading and record.time_ns < since_ns:
+                before = (pair, record)
+                continue
+            if not reading and before is not None:
+                yield from _begun(*before)
+            reading = True
+            yield from _bytes(pair, record)
+
+
+def _records(pair: Pair, end: Position | None) -> Iterator[Record]:
+    if end is not None and pair.generation > end[0]:
+        return
+    limited = end is not None and pair.generation == end[0]
+    yield from pair.records(SIZE, end[1] if limited and end is not None else pair.indexed())
+    if end is None and (rest := pair.tail_record()) is not None:
+        yield rest
+
+
+def _begun(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
+    """What stands behind the last newline of a chunk: the begin of a line."""
+    data = pair.read(record.offset, record.length)
+    rest = data[data.rfind(b"\n") + 1 :]
+    if rest:
+        yield record.time_ns, rest
+
+
+def _bytes(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
+    offset, left = record.offset, record.length
+    while left > 0:
+        data = pair.read(offset, min(left, _PIECE))
+        if not data:
+            return
+        yield record.time_ns, data
+        offset += len(data)
+        left -= len(data)
+
+
+def _backwards(pairs: list[Pair], lines: int, until_ns: int, end: Position | None) -> list[tuple[int, bytes]]:
+    """The last pieces that hold at least `lines` whole lines, in order."""
+    pieces: list[tuple[int, bytes]] = []
+    newlines = 0
+    for pair in reversed(pairs):
+        for record in _records_backwards(pair, end):
+            if until_ns and record.time_ns > until_ns:
+                continue
+            left = record.length
+            while left > 0:
+                size = min(left, _PIECE)
+                data = pair.read(record.offset + left - size, size)
+                left -= size
+                pieces.append((record.time_ns, data))
+                newlines += data.count(b"\n")
+                if newlines > lines:
+                    return _from_line_start(pieces)
+    return pieces[::-1]
+
+
+def _from_line_start(pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    time_ns, data = pieces[-1]
+    pieces[-1] = (time_ns, data[data.find(b"\n") + 1 :])
+    return pieces[::-1]
+
+
+def _records_backwards(pair: Pair, end: Position | None) -> Iterator[Record]:
+    if end is not None and pair.generation > end[0]:
+        return
+    if end is None and (rest := pair.tail_record()) is not None:
+        yield rest
+    limited = end is not None and pair.generation == end[0]
+    yield from pair.records_backwards(end[1] if limited and end is not None else pair.indexed())
+
+
+class _Splitter:
+    """Bytes of one stream → lines. The time of a line is that of the piece that ends it."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._begun: list[bytes] = []
+        self._length = 0
+        self._time = 0
+
+    def feed(self, time_ns: int, data: bytes) -> Iterator[Chunk]:
+        lines = data.splitlines(keepends=True) if b"\r" not in data else _by_newline(data)
+        for line in lines:
+            self._begun.append(line)
+            self._length += len(line)
+            self._time = time_ns
+            if line.endswith(b"\n") or self._length > _LONGEST_LINE:
+                yield from self.rest()
+
+    def rest(self) -> Iterator[Chunk]:
+        """A line that has no newline yet."""
+        if self._begun:
+            yield Chunk(self._stream, self._time, b"".join(self._begun))
+        self._begun = []
+        self._length = 0
+
+
+def _by_newline(data: bytes) -> list[bytes]:
+    *whole, last = data.split(b"\n")
+    return [line + b"\n" for line in whole] + ([last] if last else [])
+
+
+def _split(stream: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Chunk]:
+    splitter = _Splitter(stream)
+    for time_ns, data in pieces:
+        yield from splitter.feed(time_ns, data)
+    yield from splitter.rest()
+
+
+class _Tail:
+    """Where a follower stands in one stream. Newer pairs are opened as they appear and kept, so none is missed."""
+
+    def __init__(self, directory: str, stream: int, from_start: bool) -> None:
+        self.stream = stream
+        self._directory = directory
+        self._pairs = open_pairs(directory, stream)
+        self._position = SIZE
+        if not from_start and self._pairs:
+            for pair in self._pairs[:-1]:
+                pair.close()
+            self._pairs = self._pairs[-1:]
+            self._position = max(self._pairs[0].indexed(), SIZE)
+
+    @property
+    def position(self) -> Position:
+        """Before a first file exists there is nothing before this position."""
+        return (self._pairs[0].generation, self._position) if self._pairs else (0, SIZE)
+
+    def look(self) -> None:
+        """Open what a rotation (or the first byte) has made."""
+        if self._pairs and not self._rotated():
+            return
+        newest = self._pairs[-1].generation if self._pairs else -1
+        self._pairs += open_pairs(self._directory, self.stream, newest)
+
+    def _rotated(self) -> bool:
+        try:
+            current = os.stat(f"{self._directory}/{'stdout' if self.stream == STDOUT else 'stderr'}.idx")
+        except FileNotFoundError:
+            return False
+        return current.st_ino != os.fstat(self._pairs[-1].index).st_ino
+
+    def take(self, limit: int) -> list[tuple[Record, Pair]]:
+        """Up to `limit` bytes' worth of new records."""
+        taken: list[tuple[Record, Pair]] = []
+        size = 0
+        while self._pairs and size < limit:
+            pair = self._pairs[0]
+            end = pair.indexed()
+            for record in pair.records(self._position, min(end, self._position + 64 * SIZE)):
+                taken.append((record, pair))
+                size += record.length
+            if self._position < end:
+                self._position = min(end, self._position + 64 * SIZE)
+            elif len(self._pairs) > 1 and not taken:
+                self._pairs.pop(0).close()
+                self._position = SIZE
+            else:
+                break
+        return taken
+
+    def close(self) -> None:
+        for pair in self._pairs:
+            pair.close()
+        self._pairs = []
 
 
 class LogFollower:
-    """Output that is added to a container's log from the moment of construction on.
+    """Output that is added to a container's log from the moment of construction on (in a running event loop).
 
-        with LogFollower(directory, query) as follower:
-            history = read_logs(directory, query)   # nothing is lost or doubled between the two: see `start`
-            async for chunk in follower.chunks(): …
-
-    `chunks` yields what arrives as it arrives (attach), `lines` whole lines (logs -f; a partial line is given when
-    `finish` was called). Both end after `finish()` once everything that is written by then was given.
+    `history` is what stood there before, so that nothing is lost or doubled between the two. `chunks` yields what
+    arrives as it arrives (attach), `lines` whole lines (logs -f; a last line without newline comes at the end). Both
+    end after `finish()` once everything that is written by then was given. Close it when done.
     """
 
-    def __init__(
-        self, directory: str, *, stdout: bool = True, stderr: bool = True, from_start: bool = False
-    ) -> None: ...
+    def __init__(self, directory: str, *, stdout: bool = True, stderr: bool = True, from_start: bool = False) -> None:
+        os.makedirs(directory, mode=0o700, exist_ok=True)  # attached to before the container's first start
+        self._directory = directory
+        self._woken = asyncio.Event()
+        self._finished = False
+        self._closed = False
+        self._watcher: Watcher | None = None
+        self._watch = -1
+        try:
+            found = watcher()
+            self._watch = found.add(directory, self._wake)
+            self._watcher = found
+        except KernelError:
+            self._watcher = None  # the machine's limit of watches is reached: look often instead
+        wanted = Query(stdout=stdout, stderr=stderr).streams
+        self._tails = [_Tail(directory, stream, from_start) for stream in wanted]
+        self._ends = {tail.stream: tail.position for tail in self._tails}
 
-    def chunks(self) -> AsyncIterator[Chunk]: ...
+    def history(self, query: Query) -> Iterator[Chunk]:
+        """As `read_logs`, of what stood in the log when this follower was made."""
+        return _read(self._directory, query, self._ends)
 
-    def lines(self) -> AsyncIterator[Chunk]: ...
+    async def chunks(self) -> AsyncIterator[Chunk]:
+        while not self._is_closed():
+            self._woken.clear()
+            last = self._finished
+            progress = False
+            for chunk in self._new():
+                progress = True
+                yield chunk
+                if self._is_closed():
+                    return
+            if progress:
+                continue
+            if last:
+                return
+            await self._wait()
+
+    async def lines(self) -> AsyncIterator[Chunk]:
+        splitters = {tail.stream: _Splitter(tail.stream) for tail in self._tails}
+        async for chunk in self.chunks():
+            for line in splitters[chunk.stream].feed(chunk.time_ns, chunk.data):
+                yield line
+        for splitter in splitters.values():
+            for line in splitter.rest():
+                yield line
 
     def finish(self) -> None:
         """The container has ended and its log is complete: end after the rest."""
+        self._finished = True
+        self._woken.set()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and watch. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._woken.set()
+        if self._watcher is not None:
+            self._watcher.remove(self._watch, self._wake)
+        for tail in self._tails:
+            tail.close()
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _wake(self) -> None:
+        for tail in self._tails:
+            tail.look()  # at once, however far behind the reader is
+        self._woken.set()
+
+    def _new(self) -> Iterator[Chunk]:
+        """What is new in both streams, by time, a bounded amount at a time."""
+        taken: list[tuple[Record, int, Pair]] = []
+        for tail in self._tails:
+            tail.look()
+            taken += [(record, tail.stream, pair) for record, pair in tail.take(_PIECE)]
+        taken.sort(key=lambda each: each[0].time_ns)
+        for record, stream, pair in taken:
+            for time_ns, data in _bytes(pair, record):
+                yield Chunk(stream, time_ns, data)
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), _FAST if self._watcher is None else _SLOW)
+        except TimeoutError:
+            return

@@ -1,0 +1,216 @@
+"""Logs: what the shim's writer writes, the reader reads, over rotation and while it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackfile.runtime.instructions import Logs
+from stackfile.runtime.logfile import LogWriter
+from stackfile.runtime.logs import STDERR, STDOUT, Chunk, LogFollower, Query, read_logs
+
+
+class Source:
+    """A pipe into a LogWriter."""
+
+    def __init__(self, directory: Path, stream: int = STDOUT, max_size: int = 1 << 20, max_files: int = 3) -> None:
+        self.logs = Logs(directory=str(directory), max_size=max_size, max_files=max_files)
+        self.stream = stream
+        self.read, self.write = os.pipe2(os.O_NONBLOCK)
+        self.writer = LogWriter(self.logs, stream)
+
+    def say(self, data: bytes) -> None:
+        os.write(self.write, data)
+        assert self.writer.take(self.read, 1 << 20) == len(data)
+
+    def respawn(self) -> None:
+        """As after a kill of the shim: another writer on the same files."""
+        self.writer.close()
+        self.writer = LogWriter(self.logs, self.stream)
+
+    def close(self) -> None:
+        self.writer.close()
+        os.close(self.read)
+        os.close(self.write)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Source]:
+    made = Source(tmp_path)
+    yield made
+    made.close()
+
+
+def texts(directory: Path, **query: object) -> list[bytes]:
+    return [chunk.data for chunk in read_logs(str(directory), Query(**query))]  # type: ignore[arg-type]
+
+
+def test_lines_are_whole_though_chunks_are_not(source: Source, tmp_path: Path) -> None:
+    source.say(b"one\ntw")
+    source.say(b"o\nthree")
+    assert texts(tmp_path) == [b"one\n", b"two\n", b"three"]
+
+
+def test_carriage_returns_do_not_part_lines(source: Source, tmp_path: Path) -> None:
+    source.say(b"a\r\nb\rc\n")
+    assert texts(tmp_path) == [b"a\r\n", b"b\rc\n"]
+
+
+def test_streams_are_merged_by_time(source: Source, tmp_path: Path) -> None:
+    errors = Source(tmp_path, STDERR)
+    source.say(b"1\n")
+    errors.say(b"2\n")
+    source.say(b"3\n")
+    chunks = list(read_logs(str(tmp_path), Query()))
+    assert [(chunk.stream, chunk.data) for chunk in chunks] == [(1, b"1\n"), (2, b"2\n"), (1, b"3\n")]
+    assert texts(tmp_path, stdout=False) == [b"2\n"]
+    errors.close()
+
+
+@pytest.mark.parametrize("tail", [0, 1, 3, 7, 100])
+def test_tail_over_rotation(tmp_path: Path, tail: int) -> None:
+    source = Source(tmp_path, max_size=40, max_files=10)
+    lines = [b"line %03d\n" % number for number in range(20)]
+    for line in lines:
+        source.say(line)
+    assert texts(tmp_path) == lines
+    assert texts(tmp_path, tail=tail) == (lines[-tail:] if tail else [])
+    source.close()
+
+
+def test_rotation_keeps_the_given_number_of_files(tmp_path: Path) -> None:
+    source = Source(tmp_path, max_size=10, max_files=2)
+    for number in range(10):
+        source.say(b"line %04d\n" % number)
+    source.say(b"x")
+    names = sorted(os.listdir(tmp_path))
+    assert names == ["stdout.idx", "stdout.idx.1", "stdout.log", "stdout.log.1"]
+    assert texts(tmp_path) == [b"line 0009\n", b"x"]
+    source.close()
+
+
+def test_since_and_until(source: Source, tmp_path: Path) -> None:
+    for line in (b"a\n", b"b\n", b"c\n"):
+        source.say(line)
+    times = [chunk.time_ns for chunk in read_logs(str(tmp_path), Query())]
+    assert texts(tmp_path, since_ns=times[1]) == [b"b\n", b"c\n"]
+    assert texts(tmp_path, until_ns=times[1]) == [b"a\n", b"b\n"]
+    assert texts(tmp_path, since_ns=times[1], tail=5) == [b"b\n", b"c\n"]
+
+
+def test_since_keeps_the_begin_of_a_line(source: Source, tmp_path: Path) -> None:
+    source.say(b"old\nbeg")
+    source.say(b"un\n")
+    last = list(read_logs(str(tmp_path), Query()))[-1]
+    assert texts(tmp_path, since_ns=last.time_ns) == [b"begun\n"]
+
+
+def test_bytes_without_a_record_are_read_and_indexed_later(source: Source, tmp_path: Path) -> None:
+    source.say(b"one\n")
+    source.writer.close()
+    with open(tmp_path / "stdout.log", "ab") as file:
+        file.write(b"two\n")
+    assert texts(tmp_path) == [b"one\n", b"two\n"]
+    source.respawn()
+    source.say(b"three\n")
+    assert texts(tmp_path) == [b"one\n", b"two\n", b"three\n"]
+    assert texts(tmp_path, tail=2) == [b"two\n", b"three\n"]
+
+
+def test_a_writer_goes_on_where_another_stopped_in_the_middle_of_a_record(source: Source, tmp_path: Path) -> None:
+    source.say(b"one\n")
+    with open(tmp_path / "stdout.idx", "ab") as file:
+        file.write(b"half")
+    source.respawn()
+    source.say(b"two\n")
+    assert texts(tmp_path) == [b"one\n", b"two\n"]
+
+
+def test_a_log_that_cannot_be_written_costs_bytes_only(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the directory should be")
+    source = Source(tmp_path / "logs")
+    source.say(b"lost")
+    assert source.writer.take(source.read, 100) == -1
+    source.close()
+
+
+async def collect(follower: LogFollower, into: list[Chunk], *, lines: bool = False) -> None:
+    async for chunk in follower.lines() if lines else follower.chunks():
+        into.append(chunk)
+
+
+def test_history_and_follower_neither_lose_nor_double(source: Source, tmp_path: Path) -> None:
+    async def run() -> list[bytes]:
+        source.say(b"before\n")
+        follower = LogFollower(str(tmp_path))
+        source.say(b"after 1\n")
+        seen = list(follower.history(Query()))
+        task = asyncio.create_task(collect(follower, seen, lines=True))
+        await asyncio.sleep(0.02)
+        source.say(b"after 2\npart")
+        await asyncio.sleep(0.02)
+        follower.finish()
+        await task
+        follower.close()
+        return [chunk.data for chunk in seen]
+
+    assert asyncio.run(run()) == [b"before\n", b"after 1\n", b"after 2\n", b"part"]
+
+
+def test_a_follower_sees_a_chunk_at_once(source: Source, tmp_path: Path) -> None:
+    async def run() -> float:
+        follower = LogFollower(str(tmp_path))
+        seen: list[Chunk] = []
+        task = asyncio.create_task(collect(follower, seen))
+        await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        source.say(b"x")
+        while not seen:
+            await asyncio.sleep(0.001)
+        elapsed = loop.time() - started
+        follower.finish()
+        await task
+        follower.close()
+        return elapsed
+
+    assert asyncio.run(run()) < 0.5
+
+
+def test_a_follower_that_falls_behind_keeps_rotated_files(tmp_path: Path) -> None:
+    source = Source(tmp_path, max_size=30, max_files=2)
+    lines = [b"line %04d\n" % number for number in range(60)]
+
+    async def run() -> list[bytes]:
+        follower = LogFollower(str(tmp_path))
+        for line in lines:
+            source.say(line)
+            await asyncio.sleep(0.001)  # the loop sees the change, nobody reads
+        seen: list[Chunk] = []
+        follower.finish()
+        await collect(follower, seen, lines=True)
+        follower.close()
+        return [chunk.data for chunk in seen]
+
+    assert asyncio.run(run()) == lines
+    source.close()
+
+
+def test_followers_of_many_directories_share_one_instance(tmp_path: Path) -> None:
+    async def run() -> int:
+        followers = [LogFollower(str(tmp_path / str(number))) for number in range(200)]
+        links = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if _is_open(name)]
+        for follower in followers:
+            follower.close()
+            follower.close()
+        return sum("inotify" in link for link in links)
+
+    assert asyncio.run(run()) == 1
+
+
+def _is_open(name: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{name}")
