@@ -165,7 +165,7 @@ class Streams:
         try:
             follow = query.follow and container.state.running
             follower = LogFollower(directory, stdout=query.stdout, stderr=query.stderr) if follow else None
-            async for chunk in _history(directory, query):
+            async for chunk in _history(directory, query, follower):
                 yield chunk
             if follower is not None:
                 async for chunk in _rest(follower, container, query):
@@ -184,7 +184,7 @@ class Streams:
             os.close(master)
 
 
-async def _history(directory: str, query: LogQuery) -> AsyncIterator[LogChunk]:
+async def _history(directory: str, query: LogQuery, follower: LogFollower | None) -> AsyncIterator[LogChunk]:
     wanted = Query(
         stdout=query.stdout,
         stderr=query.stderr,
@@ -192,7 +192,8 @@ async def _history(directory: str, query: LogQuery) -> AsyncIterator[LogChunk]:
         until_ns=query.until_ns,
         tail=query.tail,
     )
-    for number, chunk in enumerate(read_logs(directory, wanted)):
+    lines = read_logs(directory, wanted) if follower is None else follower.history(wanted)
+    for number, chunk in enumerate(lines):
         yield _public(chunk)
         if number % _BATCH == _BATCH - 1:
             await asyncio.sleep(0)
