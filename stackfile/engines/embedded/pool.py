@@ -66,8 +66,10 @@ class WorkerPool(Executor):
                 future, payload = item
                 if not future.set_running_or_notify_cancel():
                     continue
-                if process is None or process.poll() is not None:
-                    process = _start()
+                if process is not None and process.poll() is not None:
+                    _end(process)
+                    process = None
+                process = process or _start()
                 _settle(future, process, payload)
         finally:
             if process is not None:
@@ -99,7 +101,10 @@ def _start() -> subprocess.Popen[bytes]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.close()
+    try:
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it died with a message half sent
     process.stdout.close()
     process.wait()
 
@@ -113,6 +118,7 @@ def _settle(future: Future[Any], process: subprocess.Popen[bytes], payload: byte
         answer = read(process.stdout)
     except (OSError, EOFError) as error:
         process.kill()
+        process.wait()
         future.set_exception(ActionError("internal", "a worker process died", cause=str(error)))
         return
     good, value = pickle.loads(answer)

@@ -15,15 +15,15 @@ def main() -> None:
     os.dup2(2, 1)
     while True:
         try:
-            function, arguments, named = pickle.loads(read(sys.stdin.buffer))
+            message = read(sys.stdin.buffer)
         except EOFError:
             return
-        write(answers, _answer(function, arguments, named))
+        write(answers, _answer(message))
 
 
-def _answer(function: object, arguments: tuple[object, ...], named: dict[str, object]) -> bytes:
-    assert callable(function)
+def _answer(message: bytes) -> bytes:
     try:
+        function, arguments, named = pickle.loads(message)
         return pickle.dumps((True, function(*arguments, **named)))
     except Exception as error:
         # Taken apart by hand: exceptions with keyword arguments do not survive pickling.

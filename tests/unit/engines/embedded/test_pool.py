@@ -1,0 +1,41 @@
+"""Worker processes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from stackfile import settings
+from stackfile.engines.embedded.pool import WorkerPool
+from stackfile.errors import ActionError, UsageError
+
+
+def test_work_is_done_elsewhere_and_workers_end_when_idle() -> None:
+    pool = WorkerPool(2, idle=0.1)
+    pids = {pool.submit(os.getpid).result(20) for _ in range(3)}
+    assert os.getpid() not in pids
+    deadline = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+    assert pool.submit(os.getpid).result(20) not in pids
+    pool.shutdown()
+
+
+def test_errors_come_back_whole() -> None:
+    pool = WorkerPool(1)
+    with pytest.raises(UsageError) as caught:
+        pool.submit(settings.load, {"STACKFILE_ROOT": "relative"}).result(20)
+    assert (caught.value.reason, caught.value.at, caught.value.stack) == ("bad-setting", None, ())
+    pool.shutdown()
+
+
+def test_the_death_of_a_worker_is_an_error_of_its_work_alone() -> None:
+    pool = WorkerPool(1)
+    with pytest.raises(ActionError) as caught:
+        pool.submit(os._exit, 1).result(20)
+    assert caught.value.reason == "internal"
+    assert pool.submit(os.getpid).result(20)
+    pool.shutdown()
