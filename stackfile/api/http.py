@@ -122,6 +122,8 @@ class Answer:
         """The connection itself, after an upgrade: the socket, and the buffered reader that has read from it."""
         sock, reader = self._connection.sock, self._response.fp
         assert sock is not None
+        # A response that is collected closes its reader.
+        self._response.fp = None  # type: ignore[assignment]
         return sock, reader
 
     def __enter__(self) -> Self:
