@@ -10,7 +10,7 @@ from stackfile.errors import EngineError, KernelError
 from stackfile.model.stack import Resources
 from stackfile.runtime.cgroup import v1, v2
 from stackfile.runtime.cgroup.hierarchy import Hierarchies, detect
-from stackfile.runtime.cgroup.types import DEFAULT_DEVICES, CgroupStats, DeviceRule
+from stackfile.runtime.cgroup.types import DEFAULT_DEVICES, ENGINE_GROUP, CgroupStats, DeviceRule
 from stackfile.runtime.instructions import CgroupHandle
 
 _REMOVE_PATIENCE = 0.5
@@ -60,8 +60,8 @@ class Cgroups:
         return any(os.path.isdir(path) for path in self._tree.directories(identity))
 
     def identities(self) -> list[str]:
-        """Names of the groups below the parent now."""
-        return self._tree.identities()
+        """Names of the containers' groups below the parent now."""
+        return [name for name in self._tree.identities() if name != ENGINE_GROUP]
 
     def update(self, identity: str, resources: Resources) -> None:
         """Change the limits of a live group. Raises KernelError naming the file that refused."""

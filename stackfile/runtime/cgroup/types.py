@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+ENGINE_GROUP = "engine"
+"""Where the supervisor and its children live, beside the containers' groups (supervisor/daemonize.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceRule:
     """Allow a device. kind: c, b or a; major and minor -1 for any; access of r, w, m."""
