@@ -38,6 +38,8 @@ class MemoryProvider:
 
     async def observe(self, name: str, stack: Stack | None, *, evaluate: bool = True) -> Observed:
         found = replace(self.observed, project=self.projects.get(name))
+        if name != "p":
+            return Observed(project=None)
         if stack is None:
             return found
         keys = {
@@ -72,11 +74,17 @@ class MemoryProvider:
         if kind == "image":
             return Result(word="built", image=self.builds.pop(name, kit.IMAGE))
         if kind == "network":
-            record = NetworkRecord(id=name, name=f"p_{name}", labels={"com.docker.compose.project": "p"})
+            record = NetworkRecord(
+                id=name,
+                name=f"p_{name}",
+                labels={"com.docker.compose.project": "p", f"com.docker.compose.{kind}": name},
+            )
             kept = () if action.action == "remove" else (record,)
             self.observed = replace(self.observed, networks=kept)
         if kind == "volume":
-            made = VolumeRecord(name=f"p_{name}", labels={"com.docker.compose.project": "p"})
+            made = VolumeRecord(
+                name=f"p_{name}", labels={"com.docker.compose.project": "p", f"com.docker.compose.{kind}": name}
+            )
             self.observed = replace(self.observed, volumes=() if action.action == "remove" else (made,))
         if kind in ("config", "secret") and action.action != "remove":
             key = kit.TOKEN if action.action == "generate" else kit.key("stored")
