@@ -10,7 +10,7 @@ from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.nodes import Broken, Key, Mapping, Node, Scalar, Sequence, Template, kind_of, to_plain
 from stackfile.language.scalars import text_of
 from stackfile.language.template import Engine, Scope
-from stackfile.language.tracked import TrackedMap, Tracker
+from stackfile.language.tracked import Reported, TrackedMap, Tracker
 from stackfile.language.values import build
 from stackfile.model.stack import Via
 
@@ -40,6 +40,8 @@ class Section:
     groups: dict[str, list[str]] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     """Names that `when` left out."""
+    failed: bool = False
+    """Whether a resource could not be named: what refers to it is not checked."""
 
 
 class Expander:
@@ -65,7 +67,8 @@ class Expander:
             try:
                 self._resource(result, key, tree.keys[key], node, scope)
             except StackError as error:
-                self.errors.add(error)
+                self.report(error)
+                result.failed = True
         return result
 
     def _resource(self, result: Section, key: str, mark: Key, node: Node, scope: dict[str, Any]) -> None:
@@ -200,6 +203,8 @@ class Expander:
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group and replicas share their mistakes."""
+        if isinstance(error, Reported):
+            return
         if all((other.at, other.message) != (error.at, error.message) for other in self.errors.errors):
             self.errors.add(error)
 

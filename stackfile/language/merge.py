@@ -62,9 +62,9 @@ def clean(node: Node) -> Node:
     """`node` without `!reset` keys and without `!override` marks."""
     if isinstance(node, Mapping):
         entries = {key: clean(child) for key, child in node.entries.items() if child.tag != RESET}
-        if node.tag != OVERRIDE and len(entries) == len(node.entries):
-            if all(entries[key] is child for key, child in node.entries.items()):
-                return node
+        kept = node.tag != OVERRIDE and len(entries) == len(node.entries)
+        if kept and all(entries[key] is child for key, child in node.entries.items()):
+            return node
         return Mapping(entries, {key: node.keys[key] for key in entries}, node.place)
     if isinstance(node, Sequence):
         items = [clean(item) for item in node.items if item.tag != RESET]

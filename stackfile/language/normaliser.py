@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -143,10 +143,10 @@ class Normaliser:
         if evaluated is None:
             return rest
         if isinstance(evaluated, Scalar) and isinstance(evaluated.value, str):
-            found = len(resources.SECRET_MARK.findall(evaluated.value))
-            if found < len(names.read):
+            if sorted(resources.SECRET_MARK.findall(evaluated.value)) != sorted(names.read):
                 message = "the content of another secret cannot be changed by filters"
                 self.context.report(StackError("template-failed", message, at=content.place))
+                evaluated = Broken(content.place)
         return rest.with_entry("content", evaluated, member.tree.keys["content"].place)
 
     def _configs(self) -> dict[str, ConfigResource]:
@@ -188,7 +188,7 @@ class Normaliser:
 
     def _count(self, member: Member, scale: MappingType[str, int]) -> int:
         """Replicas of a service. They are known before its other templates, which may use `replica.count`."""
-        keep = {key: member.tree.entries[key] for key in ("scale", "deploy") if key in member.tree.entries}
+        keep: dict[str, Node] = {key: node for key, node in member.tree.entries.items() if key in ("scale", "deploy")}
         deploy = keep.get("deploy")
         if isinstance(deploy, Mapping):
             keep["deploy"] = deploy.without(*(key for key in deploy.entries if key != "replicas"))
@@ -263,7 +263,7 @@ class Normaliser:
 
     def _validate(self, stack: Stack, disabled: set[str]) -> None:
         context = self.context
-        known = {
+        known: dict[str, Collection[str]] = {
             "image": stack.images,
             "network": stack.networks,
             "volume": stack.volumes,
@@ -271,11 +271,13 @@ class Normaliser:
             "secret": stack.secrets,
             "service": stack.services,
         }
+        failed = {KINDS[name] for name, section in self.sections.items() if section.failed}
         skipped = {KINDS[name]: section.skipped for name, section in self.sections.items()}
         wanted = [
             reference
             for reference in context.references
             if not (reference.owner.startswith("service.") and reference.owner[8:] in disabled)
+            and reference.kind not in failed
         ]
         validate.references(wanted, known, disabled, skipped, context)
         validate.services_cycle(stack.services, context)

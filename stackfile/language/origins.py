@@ -7,30 +7,6 @@ from stackfile.language.merge import pairs_to_mapping
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, origin_of
 from stackfile.model.stack import Origin
 
-ALIASES = {
-    "mem_limit": "resources/memory",
-    "mem_reservation": "resources/memory_reservation",
-    "memswap_limit": "resources/memory_swap",
-    "cpus": "resources/nano_cpus",
-    "cpu_shares": "resources/cpu_shares",
-    "cpuset": "resources/cpuset",
-    "pids_limit": "resources/pids",
-    "deploy/resources/limits/memory": "resources/memory",
-    "deploy/resources/limits/cpus": "resources/nano_cpus",
-    "deploy/resources/limits/pids": "resources/pids",
-    "deploy/resources/reservations/memory": "resources/memory_reservation",
-    "deploy/replicas": "replicas",
-    "deploy/restart_policy": "restart",
-    "scale": "replicas",
-    "volumes": "mounts",
-    "tmpfs": "mounts",
-    "configs": "files",
-    "secrets": "files",
-    "dns_opt": "dns_options",
-    "from": "base",
-}
-"""Keys of the file whose values the model keeps under another name: they are found under both."""
-
 PAIRS = frozenset({"environment", "labels", "sysctls"})
 
 
@@ -60,14 +36,10 @@ def _below(origins: dict[str, Origin], prefix: str, node: Node) -> None:
 
 
 def record_service(origins: dict[str, Origin], address: str, tree: Mapping, place: Place) -> None:
-    """As `record`; lists of `key=value` count as mappings, and the model's own names are there too."""
+    """As `record`; lists of `key=value` count as mappings."""
     entries = dict(tree.entries)
     for key in PAIRS & entries.keys():
         items = entries[key]
         if isinstance(items, Sequence) and all(isinstance(item, Scalar) for item in items.items):
             entries[key] = pairs_to_mapping(items, "=")
     record(origins, address, Mapping(entries, tree.keys, tree.place), place)
-    for key, alias in ALIASES.items():
-        origin = origins.get(f"{address}/{key}")
-        if origin is not None:
-            origins[f"{address}/{alias}"] = origin

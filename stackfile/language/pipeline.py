@@ -57,12 +57,8 @@ class Pipeline:
 
     def _merged(self, files: list[SourceFile]) -> Mapping:
         """All files in one tree. Errors of each are gathered before anything else happens."""
-        trees: list[Mapping] = []
-        for file in files:
-            tree = self._gathered(lambda file=file: self._document(file))  # type: ignore[misc]
-            if tree is not None:
-                trees.append(tree)
-        if self.errors.errors or not trees:
+        trees = [self._gathered(lambda file=file: self._document(file)) for file in files]  # type: ignore[misc]
+        if None in trees:
             self.errors.check()
         result: Node = merge.clean(trees[0])
         for tree in trees[1:]:
@@ -144,9 +140,10 @@ class Pipeline:
         result = values.build(tree, self.engine, scope, self.tracker)
         scope["values"] = result
         values.resolve_all(result, self.errors)
-        self.errors.check()
         checker.validate(result, tree)
-        self.errors.check()
+        if any(error.reason == "values-invalid" for error in self.errors.errors):
+            # What is made of values of a wrong type is wrong too, and would only hide the cause.
+            self.errors.check()
         return document, result
 
     def _mapping_of(self, node: Node | None, what: str) -> Mapping | None:

@@ -201,7 +201,8 @@ class _Composer:
             self.written += 1
             return str(event.value)
         if isinstance(event, MappingStartEvent) and parent.flow_style and event.flow_style:
-            outer, inner = parent.start_mark, event.start_mark
+            outer: Any = parent.start_mark
+            inner: Any = event.start_mark
             if (outer.line, outer.column + 1) == (inner.line, inner.column):
                 raise self._unquoted(outer.line, outer.column)
         if isinstance(event, AliasEvent):

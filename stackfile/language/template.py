@@ -158,7 +158,7 @@ class Engine:
             )
             raise StackError(
                 "template-syntax", f"not an expression: {text}", at=place, cause=error.message or "", hint=hint
-            ) from error  # noqa: E501
+            ) from error
         return lambda scope: compiled(**scope)
 
     def _whole(self, template: Template, scope: Scope) -> str:
@@ -170,7 +170,8 @@ class Engine:
             if compiled is None:
                 source = "".join(self._literals_done(template))
                 compiled = self._texts[template.text] = self.environment.from_string(source)
-            return self._guarded(lambda: self._render(compiled, scope), template.place)
+            text: str = self._guarded(lambda: self._render(compiled, scope), template.place)
+            return text
         except TemplateSyntaxError as error:
             place = _line_place(template, error.lineno)
             raise StackError("template-syntax", "not a template", at=place, cause=error.message or "") from error
@@ -205,7 +206,7 @@ class Engine:
     def _guarded(self, call: Callable[[], Any], place: Place) -> Any:
         """Run template code; whatever it raises becomes a StackError with a place."""
         from jinja2 import UndefinedError
-        from jinja2.sandbox import SecurityError
+        from jinja2.exceptions import SecurityError
 
         try:
             return call()

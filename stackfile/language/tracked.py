@@ -11,6 +11,10 @@ from stackfile.model.stack import Via
 Pending = Callable[[], tuple[Any, tuple[Via, ...]]]
 
 
+class Reported(StackError):
+    """A value that failed is used: its own mistake is reported already, this one is not."""
+
+
 class Tracker:
     """Collects the steps through which a template's result came."""
 
@@ -35,13 +39,14 @@ class TrackedMap(dict[str, Any]):
     Raises StackError (values-cycle) when a value needs itself.
     """
 
-    __slots__ = ("_busy", "_pending", "_tracker", "own", "steps")
+    __slots__ = ("_busy", "_failed", "_pending", "_tracker", "own", "steps")
 
     def __init__(self, tracker: Tracker, own: tuple[Via, ...] = ()) -> None:
         super().__init__()
         self._tracker = tracker
         self._pending: dict[str, Pending] = {}
         self._busy: set[str] = set()
+        self._failed: set[str] = set()
         self.own = own
         self.steps: dict[str, tuple[Via, ...]] = {}
 
@@ -79,27 +84,30 @@ class TrackedMap(dict[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if self._pending:
             self.resolve(key)
+        if key in self._failed:
+            raise Reported("template-failed", f"{self._name(key)} has no value", at=self._place(key))
         value = super().__getitem__(key)
         if not isinstance(value, TrackedMap):
             self._tracker.note(self.steps.get(key, ()))
         return value
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 (this is get)
 
     def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
         self.resolve_all()
         self._tracker.note(self.own)
-        return super().items()  # type: ignore[return-value]
+        return super().items()
 
     def values(self) -> ValuesView[Any]:  # type: ignore[override]
         self.resolve_all()
         self._tracker.note(self.own)
-        return super().values()  # type: ignore[return-value]
+        return super().values()
 
     def give_up(self, key: str) -> None:
-        """Leave a value that cannot be computed as null."""
+        """Mark a value that cannot be computed: reading it raises Reported."""
         self._pending.pop(key, None)
+        self._failed.add(key)
 
     def resolve_all(self) -> None:
         for key in list(self._pending):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -86,7 +87,7 @@ def _report_cycle(reason: str, message: str, kind: str, edges: Mapping[str, list
     cycle = find_cycle(edges)
     if not cycle:
         return
-    places = [_edge_place(f"{kind}.{owner}", name, context) for owner, name in zip(cycle, cycle[1:], strict=False)]
+    places = [_edge_place(f"{kind}.{owner}", name, context) for owner, name in itertools.pairwise(cycle)]
     known = [place for place in places if place]
     text = f"{message}: {' → '.join(cycle)}"
     context.report(StackError(reason, text, at=known[0] if known else None, stack=known[1:]))

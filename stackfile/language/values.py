@@ -27,7 +27,7 @@ from stackfile.language.nodes import (
     to_plain,
 )
 from stackfile.language.template import OMIT, Engine, Scope
-from stackfile.language.tracked import TrackedMap, Tracker, plain
+from stackfile.language.tracked import Reported, TrackedMap, Tracker, plain
 from stackfile.model.stack import Via
 
 ReadFile = Callable[[str, Place], bytes]
@@ -243,7 +243,7 @@ def resolve_all(values: TrackedMap, errors: ErrorCollector) -> None:
         try:
             values.resolve(key)
         except StackError as error:
-            if all(other.at != error.at for other in errors.errors):
+            if not isinstance(error, Reported) and all(other.at != error.at for other in errors.errors):
                 errors.add(error)
             values.give_up(key)
         value = dict.__getitem__(values, key)

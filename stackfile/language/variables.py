@@ -44,7 +44,7 @@ class Variables(dict[str, str]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 (this is get)
 
     def missing(self, name: str, place: Place) -> None:
         self.unset.setdefault(name, place)
@@ -61,7 +61,7 @@ def parse_env_file(text: str, file: str, lookup: Mapping[str, str]) -> dict[str,
     def find(name: str) -> str | None:
         own = result.get(name)
         # As Compose: the environment wins over what the file itself said before.
-        return lookup[name] if name in lookup else own.value if own else None
+        return lookup.get(name, own.value if own else None)
 
     position, line = 0, 1
     while position < len(text):

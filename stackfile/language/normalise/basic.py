@@ -11,6 +11,9 @@ from stackfile.language.merge import pairs_to_mapping
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
 from stackfile.language.normalise.context import not_a
 
+NO_TEXTS: tuple[str, ...] = ()
+"""Default of lists of texts."""
+
 _TRUE = frozenset({"true", "yes", "on", "y", "1"})
 _FALSE = frozenset({"false", "no", "off", "n", "0"})
 

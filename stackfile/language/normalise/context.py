@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
@@ -15,6 +16,7 @@ from stackfile.language.variables import Variables
 from stackfile.model.stack import Origin, Port
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Skip(Exception):
@@ -89,7 +91,7 @@ class Fields:
         node = self.node(key)
         return default if node is None else self.guard(lambda: parse(node), node, default)
 
-    def guard(self, call: Callable[[], T], node: Node, default: T) -> T:
+    def guard(self, call: Callable[[], T], node: Node, default: D) -> T | D:
         """Result of `call`; an error is reported at `node` unless it knows better."""
         try:
             return call()
@@ -111,7 +113,7 @@ class Fields:
         result: list[T] = []
         for item in node.items:
             nothing: list[T] = []
-            parsed = self.guard(lambda item=item: parse(item), item, nothing)  # type: ignore[misc]
+            parsed = self.guard(partial(parse, item), item, nothing)
             result.extend(parsed if isinstance(parsed, list) else [parsed])
         return tuple(result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Node, Scalar
-from stackfile.language.normalise.basic import boolean, duration, natural, text, texts
+from stackfile.language.normalise.basic import NO_TEXTS, boolean, duration, natural, text, texts
 from stackfile.language.normalise.context import Context, fields
 from stackfile.model.stack import Healthcheck
 
@@ -16,7 +16,7 @@ def parse(node: Node, context: Context) -> Healthcheck:
     """A health check. An empty `test` keeps the image's; `disable: true` is ("NONE",)."""
     reader = fields(node, context, "healthcheck")
     disabled = reader.take("disable", boolean, False)
-    test = reader.take("test", _test, ())
+    test = reader.take("test", _test, NO_TEXTS)
     if disabled and test and test != ("NONE",):
         context.report(StackError("bad-value", "`disable: true` and a test", at=node.place))
     check = Healthcheck(

@@ -10,6 +10,7 @@ from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of
 from stackfile.language.normalise import health
 from stackfile.language.normalise.basic import (
+    NO_TEXTS,
     any_text,
     command,
     file_mode,
@@ -37,13 +38,13 @@ STEPS: dict[str, StepParser] = {}
 def parse(key: str, tree: Mapping, context: Context) -> ImageResource:
     """An image. Mistakes are reported to the context."""
     fields = Fields(tree, context, f"image {key}")
-    if "build" in tree.entries:
-        base = fields.take("from", name, "scratch")
-    else:
-        base = fields.require("from", name, "scratch")
+    take = fields.take if "build" in tree.entries else fields.require
+    base = take("from", name, "scratch")
     fields.take("from", _no_path, "")
+    if base in context.images:
+        context.refer(f"image.{key}", "image", base, tree.entries["from"].place)
     steps = fields.take_list("steps", lambda node: step(node, context))
-    tags = fields.take("tags", texts, ())
+    tags = fields.take("tags", texts, NO_TEXTS)
     fields.finish(UNSUPPORTED)
     reference = base.removeprefix("docker-image://")
     return ImageResource(
@@ -108,8 +109,8 @@ def _single(key: str, parser: Callable[[Node], str]) -> StepParser:
 def _host(node: Node, context: Context) -> Step:
     """Programs with what they need, and paths, of the engine's machine."""
     fields = Fields(as_mapping(node), context, "host")
-    programs = fields.take("programs", one_or_texts, ())
-    paths = fields.take("paths", one_or_texts, ())
+    programs = fields.take("programs", one_or_texts, NO_TEXTS)
+    paths = fields.take("paths", one_or_texts, NO_TEXTS)
     fields.finish()
     if not programs and not paths:
         raise StackError("missing-key", "host needs `programs` or `paths`", at=node.place)
@@ -122,10 +123,9 @@ def _host(node: Node, context: Context) -> Step:
 def _copy(key: str) -> StepParser:
     def parse_step(node: Node, context: Context) -> Step:
         fields = Fields(as_mapping(node), context, key)
-        empty: tuple[str, ...] = ()
         result = Step(
             kind=key,
-            source=fields.require("source", one_or_texts, empty),
+            source=fields.require("source", one_or_texts, NO_TEXTS),
             target=fields.require("target", name, ""),
             chown=fields.take("chown", any_text, ""),
             chmod=fields.take("chmod", lambda child: f"{file_mode(child):04o}", ""),

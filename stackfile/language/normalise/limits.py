@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import any_text, boolean, cpus, integer, natural, size, text
+from stackfile.language.normalise.basic import any_text, cpus, integer, natural, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
 from stackfile.model.stack import Resources, RestartPolicy, Ulimit
 
-T = TypeVar("T")
 RESTARTS = frozenset({"no", "always", "unless-stopped", "on-failure"})
 DEPLOY_UNSUPPORTED = frozenset(
     {"labels", "placement", "endpoint_mode", "update_config", "rollback_config"}
@@ -136,23 +135,18 @@ def ulimits(node: Node, context: Context) -> tuple[Ulimit, ...]:
     """`name: number` or `name: {soft, hard}`; -1 is without limit."""
     tree = as_mapping(node)
     reader = Fields(tree, context, "ulimits")
-    parsed = [reader.guard(lambda n=n, c=c: _ulimit(n, c, context), c, None) for n, c in tree.entries.items()]  # type: ignore[misc]
+    parsed = [reader.guard(partial(_ulimit, key, child, context), child, None) for key, child in tree.entries.items()]
     return tuple(limit for limit in parsed if limit is not None)
 
 
 def _ulimit(name: str, node: Node, context: Context) -> Ulimit:
     if not isinstance(node, Mapping):
         number = integer(node)
-        return Ulimit(name, number, number)
+        return Ulimit(name=name, soft=number, hard=number)
     reader = Fields(node, context, f"ulimit {name}")
-    limit = Ulimit(name, reader.require("soft", integer, 0), reader.require("hard", integer, 0))
+    limit = Ulimit(name=name, soft=reader.require("soft", integer, 0), hard=reader.require("hard", integer, 0))
     reader.finish()
     return limit
-
-
-def init(node: Node) -> bool:
-    """`init`: true or false."""
-    return boolean(node)
 
 
 def oom_score(node: Node) -> int:

@@ -8,7 +8,7 @@ import re
 from stackfile.errors import StackError
 from stackfile.language.document import read_bytes
 from stackfile.language.nodes import Mapping, Node, Sequence
-from stackfile.language.normalise.basic import any_text, boolean, integer, name, pairs, text
+from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, integer, name, pairs, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import (
     ConfigResource,
@@ -43,7 +43,7 @@ def _external(fields: Fields, context: Context) -> bool:
 def network(key: str, tree: Mapping, context: Context) -> NetworkResource:
     fields = Fields(tree, context, f"network {key}")
     external = _external(fields, context)
-    subnets, gateways = fields.take("ipam", lambda node: _ipam(node, context), ((), ()))
+    subnets, gateways = fields.take("ipam", lambda node: _ipam(node, context), (NO_TEXTS, NO_TEXTS))
     result = NetworkResource(
         name=key,
         full_name=_full_name(fields, context, key, external),

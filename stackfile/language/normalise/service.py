@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stackfile.errors import StackError
-from stackfile.language.nodes import Mapping, Node
+from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.normalise import environment, files, health, limits, links, mounts, ports
 from stackfile.language.normalise.basic import (
     boolean,
@@ -103,7 +103,8 @@ def _ports(fields: Fields, context: Context, name: str) -> tuple[Port, ...]:
         context.published.extend(Published(name, port, node.place) for port in parsed if port.published)
         return parsed
 
-    return tuple(dict.fromkeys(fields.take_list("ports", parse_item)))
+    found: tuple[Port, ...] = fields.take_list("ports", parse_item)
+    return tuple(dict.fromkeys(found))
 
 
 def _mounts(fields: Fields, context: Context, owner: str) -> tuple[Mount, ...]:
@@ -115,10 +116,9 @@ def _mounts(fields: Fields, context: Context, owner: str) -> tuple[Mount, ...]:
 
     result = fields.take_list("volumes", parse_item)
     node = fields.node("tmpfs")
-    if node is None:
-        return result
-    single = fields.take("tmpfs", lambda child: [mounts.tmpfs(child)], None) if hasattr(node, "value") else None
-    return (*result, *(single if single is not None else fields.take_list("tmpfs", mounts.tmpfs)))
+    if isinstance(node, Scalar):
+        return fields.take("tmpfs", lambda child: (*result, mounts.tmpfs(child)), result)
+    return (*result, *fields.take_list("tmpfs", mounts.tmpfs))
 
 
 def _files(fields: Fields, context: Context, owner: str) -> tuple[FileRef, ...]:
