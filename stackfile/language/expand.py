@@ -205,7 +205,7 @@ class Expander:
         """Add an error, once: members of a group and replicas share their mistakes."""
         if isinstance(error, Reported):
             return
-        if all((other.at, other.message) != (error.at, error.message) for other in self.errors.errors):
+        if all((other.at, other.reason) != (error.at, error.reason) for other in self.errors.errors):
             self.errors.add(error)
 
     def _mapping(self, node: Mapping, scope: Scope, replica: Scope | None = None) -> Mapping:

@@ -29,17 +29,25 @@ class Scalar:
 class Template:
     """A scalar that contains template syntax, not yet evaluated.
 
-    `start` is the line and column where the text begins (behind the quote or the `|`), None where the text in the file
+    `interpolated`: whether `$` in its literals begins a variable. `start` is the line and column where the text begins (behind the quote or the `|`), None where the text in the file
     has another shape (folded, or quoted over several lines).
     """
 
-    __slots__ = ("place", "start", "tag", "text")
+    __slots__ = ("interpolated", "place", "start", "tag", "text")
 
-    def __init__(self, text: str, place: Place, tag: str = "", start: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        place: Place,
+        tag: str = "",
+        start: tuple[int, int] | None = None,
+        interpolated: bool = True,
+    ) -> None:
         self.text = text
         self.place = place
         self.tag = tag
         self.start = start
+        self.interpolated = interpolated
 
     def locate(self, index: int) -> Place:
         """The place of the character at `index` of the text, as exactly as it is known."""

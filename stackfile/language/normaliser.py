@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language import validate
+from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template
 from stackfile.language.normalise import image, limits, resources, service
@@ -142,28 +143,50 @@ class Normaliser:
         evaluated = self.expander.tree(content, {**member.scope, "secrets": names})
         if evaluated is None:
             return rest
-        if isinstance(evaluated, Scalar) and isinstance(evaluated.value, str):
-            if sorted(resources.SECRET_MARK.findall(evaluated.value)) != sorted(names.read):
-                message = "the content of another secret cannot be changed by filters"
-                self.context.report(StackError("template-failed", message, at=content.place))
-                evaluated = Broken(content.place)
+        text = evaluated.value if isinstance(evaluated, Scalar) else None
+        marks = resources.SECRET_MARK.findall(text) if isinstance(text, str) else []
+        if sorted(marks) != sorted(names.read) and not isinstance(evaluated, Broken):
+            message = "the content of another secret cannot be changed by filters"
+            self.context.report(StackError("template-failed", message, at=content.place))
+            evaluated = Broken(content.place)
         return rest.with_entry("content", evaluated, member.tree.keys["content"].place)
 
     def _configs(self) -> dict[str, ConfigResource]:
         """Configs. One whose content depends on the replica has no content of its own."""
         result: dict[str, ConfigResource] = {}
         for member in self.sections["configs"].members.values():
-            content = member.tree.get("content")
+            member = self._config_template(member)
             replica = Replica(1, 1)
-            tree = self.expander.tree(member.tree, {**member.scope, "replica": replica})
-            assert isinstance(tree, Mapping)
+            tree = self._tree(replace(member, scope={**member.scope, "replica": replica}))
             record(self.context.origins, f"config.{member.name}", tree, member.place)
-            parsed = resources.config(member.name, tree, self.context)
-            if replica.read and isinstance(content, Template):
+            result[member.name] = resources.config(member.name, tree, self.context)
+            if replica.read:
                 self.replica_configs[member.name] = member
-                parsed = ConfigResource(name=member.name, content=None)
-            result[member.name] = parsed
+                result[member.name] = ConfigResource(name=member.name, content=None)
         return result
+
+    def _config_template(self, member: Member) -> Member:
+        """A config with `template_driver: jinja`: the text of its file becomes its content, as a template."""
+        driver, file = member.tree.get("template_driver"), member.tree.get("file")
+        if driver is None or file is None:
+            return member
+        tree = member.tree.without("template_driver", "file")
+        content: Node = Broken(file.place)
+        try:
+            content = self._file_template(driver, file, member.scope)
+        except StackError as error:
+            self.expander.report(error)
+        return replace(member, tree=tree.with_entry("content", content, member.tree.keys["file"].place))
+
+    def _file_template(self, driver: Node, file: Node, scope: dict[str, Any]) -> Node:
+        if not isinstance(driver, Scalar) or driver.value != "jinja":
+            raise StackError("bad-value", "template_driver is jinja", at=driver.place)
+        path = self.expander.tree(file, scope)
+        if not isinstance(path, Scalar) or not isinstance(path.value, str):
+            return file
+        data = read_bytes(self.context.path(path.value), path.value, self.context.reader, path.place)
+        text = data.decode("utf-8", "replace")
+        return Template(text, Place(path.value, 1, 1), start=(1, 1), interpolated=False)
 
     # ------------------------------------------------------------ services
 
@@ -238,8 +261,7 @@ class Normaliser:
 
     def _replica_content(self, name: str, replica: Replica) -> str | None:
         member = self.replica_configs[name]
-        tree = self.expander.tree(member.tree, {**member.scope, "replica": replica})
-        assert isinstance(tree, Mapping)
+        tree = self._tree(replace(member, scope={**member.scope, "replica": replica}))
         return resources.config(name, tree, self.context).content
 
     def _enabled(self, services: dict[str, Service]) -> dict[str, Service]:

@@ -185,7 +185,7 @@ class _Composer:
             key = self._key(key_event, event, depth)
             node, node_size = self._node(self._next(), depth + 1)
             size += node_size + 1
-            if key == MERGE_KEY and key_event.style is None:
+            if key == MERGE_KEY and not key_event.style:
                 merged.append((node, place))
             elif key in entries:
                 self._duplicate(key, place, keys[key].place)

@@ -66,7 +66,7 @@ class Engine:
         self.tracker = tracker
         self._environment: Environment | None = None
         self._expressions: dict[str, Callable[[Scope], Any]] = {}
-        self._texts: dict[str, Any] = {}
+        self._texts: dict[tuple[str, bool], Any] = {}
         self._produced = 0
 
     def node(self, template: Template, scope: Scope) -> Node | None:
@@ -99,7 +99,9 @@ class Engine:
 
     def _piece(self, part: Any, rest: list[Any], template: Template, scope: Scope) -> str:
         if isinstance(part, expression.Literal):
-            return self.literal(part.text, template.locate(part.index), followed=bool(rest))
+            return (
+                self.literal(part.text, template.locate(part.index), bool(rest)) if template.interpolated else part.text
+            )
         try:
             return finalize(self._evaluate(part, template, scope))
         except StackError as error:
@@ -165,11 +167,12 @@ class Engine:
         """A template with statements, as text."""
         from jinja2 import TemplateSyntaxError
 
-        compiled = self._texts.get(template.text)
+        key = (template.text, template.interpolated)
+        compiled = self._texts.get(key)
         try:
             if compiled is None:
-                source = "".join(self._literals_done(template))
-                compiled = self._texts[template.text] = self.environment.from_string(source)
+                source = "".join(self._literals_done(template)) if template.interpolated else template.text
+                compiled = self._texts[key] = self.environment.from_string(source)
             text: str = self._guarded(lambda: self._render(compiled, scope), template.place)
             return text
         except TemplateSyntaxError as error:

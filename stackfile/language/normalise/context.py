@@ -49,7 +49,7 @@ class Context:
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group share their mistakes."""
-        if all((other.at, other.message) != (error.at, error.message) for other in self.errors.errors):
+        if all((other.at, other.reason) != (error.at, error.reason) for other in self.errors.errors):
             self.errors.add(error)
 
     def refer(self, owner: str, kind: str, name: str, at: Place) -> None:
