@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
     from stackfile.api.stacks import apply, config, graph, load, plan
-    from stackfile.language import LoadOptions
+    from stackfile.language import LoadOptions, Warned
     from stackfile.wire import error_from_plain, to_plain
 
 _HOMES = {
@@ -25,6 +25,7 @@ _HOMES = {
     "LoadOptions": "stackfile.language",
     "LogLine": "stackfile.api.replies",
     "Ping": "stackfile.api.replies",
+    "Warned": "stackfile.language",
     "apply": "stackfile.api.stacks",
     "config": "stackfile.api.stacks",
     "connect": "stackfile.api.launch",
@@ -41,6 +42,7 @@ __all__ = [
     "LoadOptions",
     "LogLine",
     "Ping",
+    "Warned",
     "apply",
     "config",
     "connect",

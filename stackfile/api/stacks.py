@@ -16,19 +16,20 @@ from stackfile.model.plan import Plan
 from stackfile.model.stack import Stack
 
 if TYPE_CHECKING:
-    from stackfile.language import LoadOptions
+    from stackfile.language import LoadOptions, Warned
 
 
-def load(options: LoadOptions | None = None) -> Stack:
+def load(options: LoadOptions | None = None, *, warnings: list[Warned] | None = None) -> Stack:
     """Load the stack that `options` name (by default the one of the current directory).
 
-    Raises StackError, or ErrorList when there are several mistakes.
+    What deserves a word but is no error is appended to `warnings`. Raises StackError, or ErrorList when there are
+    several mistakes.
     """
     from stackfile import language
 
     if options is None:
         options = language.LoadOptions(directory=os.getcwd(), environ=dict(os.environ))
-    return language.load(options)
+    return language.load(options, warnings=warnings)
 
 
 def config(stack: Stack, format: str = "yaml") -> str:  # noqa: A002
@@ -82,4 +83,4 @@ def contexts_of(stack: Stack) -> tuple[Stack, list[Upload]]:
         return stack, []
     from stackfile.api import contexts
 
-    return contexts.fill(stack)  # type: ignore
+    return contexts.fill(stack)

@@ -11,7 +11,7 @@ from stackfile.cli.output.console import Console
 from stackfile.errors import ActionError, NotFoundError, StackfileError, UsageError
 
 if TYPE_CHECKING:
-    from stackfile.api import Client, LoadOptions
+    from stackfile.api import Client, LoadOptions, Warned
     from stackfile.model.container import ContainerRecord
     from stackfile.model.observed import Project
     from stackfile.model.stack import Stack
@@ -55,7 +55,11 @@ class Context:
         """Load the stack file; its warnings go to stderr. Raises StackError, UsageError (`no-such-service`)."""
         from stackfile import api
 
-        stack = api.load(self.load_options(services, scale))
+        warnings: list[Warned] = []
+        stack = api.load(self.load_options(services, scale), warnings=warnings)
+        for warning in warnings:
+            place = f" ({warning.at})" if warning.at else ""
+            self.console.note(self.console.paint("warning:", "yellow", self.console.err) + f" {warning.message}{place}")
         check_services(stack, services)
         return stack
 

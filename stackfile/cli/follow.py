@@ -6,14 +6,14 @@ import heapq
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stackfile.cli.context import Context
 from stackfile.cli.output.containers import short_name
-from stackfile.errors import StackfileError
+from stackfile.errors import EngineError, StackfileError
 
 if TYPE_CHECKING:
     from stackfile.api import LogLine
@@ -24,6 +24,8 @@ COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 _COLUMN = 14
 _LOOK, _SETTLE = 1.0, 0.2
 """Seconds between looks at what runs: while something is followed, and once nothing is any more."""
+_PATIENCE = 10.0
+"""Seconds until a daemon that has gone is given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def follow_logs(context: Context, project: Project, services: Sequence[str], opt
                 follower.add(record)
         for name, line in follower.lines():
             printer.line(name, line)
-        records = context.containers_of(project, services)
+        records = _patiently(lambda: context.containers_of(project, services))
         if not any(record.state.running for record in records):
             return 0
 
@@ -116,6 +118,18 @@ def _history(
 
     for _, name, line in heapq.merge(*(one(record) for record in records), key=lambda item: item[:2]):
         yield name, line
+
+
+def _patiently(look: Callable[[], list[ContainerRecord]]) -> list[ContainerRecord]:
+    """Containers outlive their daemon, which is back soon after it has died."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return look()
+        except EngineError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_SETTLE)
 
 
 class _Follower:

@@ -169,13 +169,14 @@ class TtyProgress(Progress):
 
 
 class JsonProgress(Progress):
-    """Every event as a line of JSON on stdout."""
+    """Every event as a line of JSON on stdout; fields that are empty are left out, `sequence` and `type` never."""
 
     def feed(self, event: JobEvent) -> None:
         from stackfile.api import to_plain
 
         super().feed(event)
-        self.console.line(to_plain(event))
+        fields = to_plain(event)
+        self.console.line({name: value for name, value in fields.items() if value or name in ("sequence", "type")})
 
 
 def make(console: Console, header: str = "", *, transient: bool = False) -> Progress:

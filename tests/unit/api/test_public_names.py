@@ -15,8 +15,8 @@ def test_names_of_the_package() -> None:
 
 def test_names_of_the_api() -> None:
     assert dir(api) == [
-        "Client", "Hijacked", "LoadOptions", "LogLine", "Ping", "apply", "config", "connect", "error_from_plain",
-        "graph", "load", "plan", "to_plain",
+        "Client", "Hijacked", "LoadOptions", "LogLine", "Ping", "Warned", "apply", "config", "connect",
+        "error_from_plain", "graph", "load", "plan", "to_plain",
     ]  # fmt: skip
 
 
