@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,8 @@ class Up:
         self._unknown = {entry["address"] for entry in made.unknown}
         self._timeout = float(options.timeout or DEFAULT_TIMEOUT)
         self._slots = asyncio.Semaphore(options.parallel or PARALLEL)
-        self._results: dict[str, Result] = {}
+        self._published: dict[str, str] = {}
+        """Where the ports of a service answer."""
 
     async def run(self) -> Outcome:
         """Apply the plan, wait for health, remember what was applied."""
@@ -85,11 +86,8 @@ class Up:
     async def _perform(self, handle: Handle) -> Result:
         name = _service(handle.action)
         if not name or handle.action.action == "remove":
-            result = await self._execute(handle, handle.action)
-        else:
-            result = await self._service(handle, name)
-        self._results[handle.action.address] = result
-        return result
+            return await self._execute(handle, handle.action)
+        return await self._service(handle, name)
 
     async def _execute(self, handle: Handle, action: Action) -> Result:
         work = Work(
@@ -127,8 +125,9 @@ class Up:
         ready = await self._unless_interrupted(self._wait_ready(name, indices))
         if ready is None:
             return result
+        self._published[handle.action.address] = ready.detail
         kept = result.word == "unchanged" or handle.action.action == "update"
-        return replace(ready, word=result.word) if kept else ready
+        return replace(ready, word=result.word, detail=result.detail or ready.detail) if kept else ready
 
     def _decided(self, action: Action, name: str) -> Sequence[Action]:
         """The action as planned; where it rested on something unknown, what is really needed now (maybe nothing)."""
@@ -198,7 +197,7 @@ class Up:
             elif isinstance(result, BaseException):
                 raise result
             elif result is not None:
-                self._results[f"service.{name}"] = result
+                self._published[f"service.{name}"] = result.detail
         return late
 
     # ---------------------------------------------------------------- the end
@@ -248,7 +247,7 @@ class Up:
             "resources": len(wanted),
             "containers": _containers(observed, wanted),
             "seconds": round(seconds, 3),
-            "ports": _ports(self._results),
+            "ports": [{"address": address, "url": url} for address, url in self._published.items() if url],
             **execution.lists(report, [f"service.{name}" for name, _ in late]),
         }
 
@@ -266,11 +265,6 @@ def _exists(stack: Stack, address: str) -> bool:
 def _containers(observed: Observed, wanted: Sequence[str]) -> int:
     found = by_service(observed)
     return sum(len(found.get(address.partition(".")[2], ())) for address in wanted if address.startswith("service."))
-
-
-def _ports(results: Mapping[str, Result]) -> list[dict[str, str]]:
-    return [{"address": address, "url": result.detail} for address, result in results.items() if result.detail
-            and address.startswith("service.")]  # fmt: skip
 
 
 def _meaning(condition: str) -> str:
