@@ -16,6 +16,7 @@ from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process
 from stackfile.paths import RunPaths, ensure_private
 from stackfile.supervisor.daemonize import detach, leave_cgroup
 from stackfile.supervisor.server import Server
+from stackfile.supervisor.view import complete
 
 LOCKED = 75
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     detach({lock, ready}, paths.log("supervisor"), given.environment())
     set_process_name("stackfile-super")
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    complete()
     groups = leave_cgroup(given.cgroup_parent)
     os.truncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
