@@ -7,7 +7,8 @@ from typing import Any
 
 from stackfile import wire
 from stackfile.errors import NotFoundError, RefusedError
-from stackfile.model.plan import Action, Cause, Change
+from stackfile.model.observed import Drift
+from stackfile.model.plan import Action, Cause, Change, Note
 from stackfile.model.stack import NetworkResource
 from stackfile.reconcile import diff, services
 from stackfile.reconcile import origins as places
@@ -15,6 +16,8 @@ from stackfile.reconcile.context import Context, Decision
 from stackfile.reconcile.strategy import DROP, NONE, RECREATE
 
 _NETWORK_FIELDS = ("driver", "internal", "attachable", "enable_ipv6", "options")
+_NOT_MENDED = frozenset({"dropped_by"})
+"""Facts of a network that making it anew does not change."""
 _VOLUME_FIELDS = ("driver", "options")
 
 
@@ -56,8 +59,17 @@ def network(context: Context, name: str) -> Decision:
     if resource.external:
         return Decision(address=address)
     changes = list(_field_changes(context, address, record, resource, _network_fields(resource), DROP))
-    changes += [services.drift_change(item) for item in context.observed.drift if item.address == address]
-    return _update(address, changes)
+    drift = [item for item in context.observed.drift if item.address == address]
+    changes += [services.drift_change(item) for item in drift if item.field not in _NOT_MENDED]
+    decision = _update(address, changes)
+    decision.notes = [_foreign(address, item) for item in drift if item.field in _NOT_MENDED]
+    return decision
+
+
+def _foreign(address: str, item: Drift) -> Note:
+    """What somebody else does to the network, and only he can mend."""
+    message = f"{item.field.replace('_', ' ')} {item.place}"
+    return Note(code="network-hindered", severity="warning", address=address, message=message)
 
 
 def _network_fields(resource: NetworkResource) -> Iterable[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -389,5 +391,44 @@ def test_scaling() -> None:
         assert {name: value for name, value in (await world.identities()).items() if name in first} == first
         await world.up(stack(service("web", replicas=1)))
         assert await world.identities() == {"p-web-1": first["p-web-1"]}
+
+    run(scenario)
+
+
+def test_a_limit_that_somebody_else_changed_is_drift_and_mended() -> None:
+    async def scenario(world: World) -> None:
+        wanted = stack(service("web", resources=Resources(memory=64 << 20)))
+        await world.up(wanted)
+        identity = (await world.containers())["p-web-1"].id
+        parent = world.engine.settings.cgroup_parent
+        found = [*Path("/sys/fs/cgroup").rglob(f"{parent}/**/{identity}*/memory.limit_in_bytes"),
+                 *Path("/sys/fs/cgroup").rglob(f"{parent}/**/{identity}*/memory.max")]  # fmt: skip
+        found[0].write_text(str(32 << 20))
+        (action,) = (await world.reconciler.plan(wanted, UpOptions())).actions
+        assert (action.action, action.changes[0].cause.kind) == ("update", "drift")
+        await world.up(wanted)
+        assert int(found[0].read_text()) == 64 << 20
+        assert await world.plan(wanted) == []
+
+    run(scenario)
+
+
+def test_a_lost_bridge_is_drift_and_mended() -> None:
+    async def scenario(world: World) -> None:
+        wanted = stack(service("web"), service("store"))
+        await world.up(wanted)
+        first = await world.identities()
+        bridge = (await world.engine.network_get("p_default")).interface
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
+        assert await world.plan(wanted) == ["update network.default"]
+        await world.up(wanted)
+        assert await world.identities() == first
+        identity = await world.engine.exec_create("p-web-1", ExecSpec(argv=("ping", "-c1", "-W2", "store")))
+        streams = await world.engine.exec_start(identity)
+        assert streams is not None
+        output = b"".join([chunk.data async for chunk in streams.output()])
+        await streams.close()
+        assert b"1 packets received" in output
+        assert await world.plan(wanted) == []
 
     run(scenario)
