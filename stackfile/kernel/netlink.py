@@ -118,6 +118,8 @@ class NetlinkSocket:
         Error numbers in `ignore` are no failures. The kernel takes the messages one by one: those after a failed one
         are carried out too.
         """
+        if not messages:
+            return
         first = self._send(messages, ACK)
         failure: KernelError | None = None
         for sequence, kind, payload in self._replies(len(messages)):
