@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from stackfile.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Message, attribute, nest, text, u32
+from stackfile.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Message, attribute, attributes, nest, text, u32
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR = 20
@@ -18,7 +18,9 @@ _NEWNEIGH, _DELNEIGH = 28, 29
 _UP = 1
 _IFNAME, _ADDRESS, _MASTER, _LINKINFO, _NET_NS_FD, _AF_SPEC = 3, 1, 10, 18, 28, 26
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _HAIRPIN = 4, 5, 4
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
+_STATE, _HAIRPIN, _FORWARDING = 1, 4, b"\x03"
+_OPERSTATE, _OPERATIONAL = 16, b"\x06"
 _NODAD = 0x02
 _PERMANENT = 0x80
 _UNIVERSE, _BOOT, _UNICAST, _MAIN = 0, 3, 1, 254
@@ -106,6 +108,13 @@ def delete_neighbour(index: int, value: str) -> Message:
 def link_index(body: bytes) -> int:
     """Index of the link that a GETLINK answer describes."""
     return int(struct.unpack_from("=i", body, 4)[0])
+
+
+def is_operational(body: bytes) -> bool:
+    """Whether the link of a GETLINK answer is up with carrier, and forwards if it is a bridge's port."""
+    found = attributes(body, 16)
+    port = attributes(attributes(found.get(_LINKINFO, b"")).get(_INFO_SLAVE_DATA, b""))
+    return found.get(_OPERSTATE) == _OPERATIONAL and port.get(_STATE, _FORWARDING) == _FORWARDING
 
 
 def _link(index: int = 0, flags: int = 0) -> bytes:

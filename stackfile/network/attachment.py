@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 
 from stackfile.errors import ConflictError, KernelError, NotFoundError
 from stackfile.kernel import rtnetlink
@@ -15,6 +16,7 @@ from stackfile.network import sysctl
 from stackfile.network.subnets import hardware
 
 _LOOPBACK = 1
+_ATTEMPTS, _PAUSE = 100, 0.0005
 _DEFAULTS = (
     ("ipv4/ip_unprivileged_port_start", "0"),
     ("ipv4/ping_group_range", "0 2147483647"),
@@ -52,9 +54,26 @@ def attach(
     if os.path.exists("/proc/sys/net/ipv6"):
         setup.insert(0, rtnetlink.no_link_local(name))
     route.transact(setup)
-    with inside(netns_fd), NetlinkSocket(ROUTE) as own:
+    with inside(netns_fd):
+        own = NetlinkSocket(ROUTE)
+    with own:
         index = _index(own, interface)
         own.transact(_configuration(index, endpoint, default_route=default_route and not network.internal))
+        _wait_until_up(own, interface)
+    _wait_until_up(route, name)
+
+
+def _wait_until_up(route: NetlinkSocket, name: str) -> None:
+    """Until the link sends (and forwards, as a port): both learn of the carrier later, by the kernel's link watch.
+
+    A packet before that would be lost, and sent again after a second. From Linux 6.8 on asking for the link runs the
+    link watch, and the first answer is the last.
+    """
+    for _ in range(_ATTEMPTS):
+        found = route.query(rtnetlink.get_link(name))
+        if not found or rtnetlink.is_operational(found[0][1]):
+            return
+        time.sleep(_PAUSE)
 
 
 def detach(route: NetlinkSocket, name: str, bridge: str, address: str) -> None:

@@ -16,6 +16,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from stackfile.errors import KernelError
+from stackfile.network import sysctl
 
 _T = TypeVar("_T")
 
@@ -124,6 +125,8 @@ def _create_bridge(route: Any, name: str, hardware: str, addresses: Sequence[str
         if error.code != errno.EEXIST:
             raise
     (index,) = route.link_lookup(ifname=name)
+    if sysctl.read(f"ipv6/conf/{name}/addr_gen_mode"):
+        sysctl.write(f"ipv6/conf/{name}/addr_gen_mode", "1")  # no link-local address by itself
     for address in addresses:
         try:
             route.addr("add", index=index, address=address.partition("/")[0], prefixlen=int(address.partition("/")[2]))

@@ -1,0 +1,251 @@
+"""Making and taking away: nothing is left, everything can be repeated, others are not disturbed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from stackfile.errors import ConflictError
+from stackfile.kernel.namespace import inside
+from stackfile.model.container import NetworkRecord
+from stackfile.network.publication import Publication
+from tests.integration.netlab import MACHINE, Lab, laboratory, shell, state
+
+pytestmark = pytest.mark.root
+
+DOCKER = """
+add table ip filter
+add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
+add chain ip filter DOCKER-USER
+add rule ip filter FORWARD counter jump DOCKER-USER
+add rule ip filter DOCKER-USER ip saddr 198.51.100.7 drop
+add rule ip filter DOCKER-USER counter return
+"""
+FIREWALLD = """
+add table inet firewalld
+add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; policy accept; }
+add rule inet firewalld filter_FORWARD ct state established,related accept
+add rule inet firewalld filter_FORWARD reject with icmpx admin-prohibited
+"""
+UFW = """
+add table ip filter
+add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
+add rule ip filter FORWARD ip saddr 198.51.100.7 drop
+"""
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with laboratory() as made:
+        yield made
+
+
+def load(rules: str) -> None:
+    shell(f"nft -f - <<'END'\n{rules}\nEND")
+
+
+def test_nothing_is_left_after_removal(lab: Lab) -> None:
+    other = lab.other_host()
+    before = state()
+    first, second = lab.network(1), lab.network(2, internal=True)
+    container = lab.container(first, 2)
+    lab.manager.publish([Publication("tcp", "", 8080, ((container.address, 80), ("10.77.1.3", 80)))])
+    assert lab.reaches(other.netns, MACHINE, 8080)
+    assert state() != before
+    lab.end(container)
+    for network in (first, second):
+        lab.manager.remove(network)
+        lab.manager.remove(network)
+    assert state() == before
+    assert lab.manager.links() == []
+    assert lab.journal.entries() == []
+
+
+def test_teardown_takes_everything(lab: Lab) -> None:
+    before = state()
+    container = lab.container(lab.network(1), 2)
+    lab.network(2)
+    lab.manager.publish([Publication("tcp", "", 8080, ((container.address, 80),))])
+    lab.manager.teardown()
+    lab.manager.teardown()
+    assert state() == before
+    assert lab.journal.entries() == []
+
+
+def test_interfaces_end_with_the_namespace(lab: Lab) -> None:
+    network = lab.network(1)
+    container = lab.container(network, 2)
+    assert len(lab.manager.links()) == 2
+    lab.end(container)
+    deadline = time.monotonic() + 3
+    while len(lab.manager.links()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    lab.manager.detach("net1-2", network, None, container.endpoint)
+    assert lab.manager.links() == [network.interface]
+    assert shell("ip neigh show nud permanent") == ""
+
+
+def test_detach_from_a_living_namespace(lab: Lab) -> None:
+    network = lab.network(1)
+    container = lab.container(network, 2)
+    for _ in range(2):
+        lab.manager.detach("net1-2", network, container.netns, container.endpoint)
+    assert lab.manager.links() == [network.interface]
+    assert not lab.reaches(lab.netns, container.address)
+    endpoint = lab.endpoint(network, 9)
+    lab.manager.attach("net1-2", container.netns, "eth0", network, endpoint, True)
+    assert lab.reaches(lab.netns, endpoint.ipv4)
+
+
+def test_attach_can_be_repeated(lab: Lab) -> None:
+    network = lab.network(1)
+    container = lab.container(network, 2)
+    assert container.endpoint is not None
+    lab.manager.attach("net1-2", container.netns, "eth0", network, container.endpoint, True)
+    assert lab.reaches(lab.netns, container.address) == container.address
+    second = lab.network(2)
+    with pytest.raises(ConflictError):
+        lab.manager.attach("net1-2", container.netns, "eth0", second, lab.endpoint(second, 2), False)
+    lab.manager.attach("net1-2", container.netns, "eth1", second, lab.endpoint(second, 2), False)
+    assert lab.reaches(lab.netns, "10.77.2.2") == container.address
+    with inside(container.netns):
+        assert shell("ip route show default").split()[:3] == ["default", "via", "10.77.1.1"]
+
+
+def test_container_namespace_is_as_dockers(lab: Lab) -> None:
+    container = lab.container(lab.network(1), 2)
+    with inside(container.netns):
+        assert shell("cat /proc/sys/net/ipv4/ip_unprivileged_port_start") == "0\n"
+        addresses = [line.split() for line in shell("ip -br addr").splitlines()]
+    rows = {row[0].partition("@")[0]: row[1:] for row in addresses}
+    assert rows["lo"] == ["UNKNOWN", "127.0.0.1/8", "::1/128"]
+    assert rows["eth0"] == ["UP", "10.77.1.2/24"]
+
+
+def test_create_mends_what_is_missing(lab: Lab) -> None:
+    other = lab.other_host()
+    network = lab.network(1)
+    container = lab.container(network, 2)
+    entries = [Publication("tcp", "", 8080, ((container.address, 80),))]
+    lab.manager.publish(entries)
+    shell("nft delete table inet stackfile-test; sysctl -qw net.ipv4.ip_forward=0")
+    facts = lab.manager.facts(network)
+    assert (facts.bridge, facts.elements, facts.forwarding, facts.complete) == (True, False, False, False)
+    lab.manager.create(network)
+    lab.manager.publish(entries)
+    facts = lab.manager.facts(network)
+    assert facts.complete
+    assert facts.addresses == ("10.77.1.1/24",)
+    assert len(facts.ports) == 1
+    assert lab.reaches(other.netns, MACHINE, 8080) == container.address
+
+
+def test_killed_between_intent_and_effect(lab: Lab) -> None:
+    """A network that was being made when the process died is taken away at the next start."""
+    before = state()
+    lab.network(1)
+    record = NetworkRecord(id="01" * 32, name="net1", subnets=("10.77.1.0/24",), gateways=("10.77.1.1",))
+    data = {"name": "net1", "bridge": "tst0101010101", "subnets": record.subnets[0], "internal": ""}
+    lab.journal.begin("network.create", record.id, data)
+    restarted = lab.new_manager()
+    restarted.setup()
+    restarted.close()
+    assert state() == before
+    assert lab.journal.entries() == []
+
+
+def test_restart_keeps_networks(lab: Lab) -> None:
+    network = lab.network(1)
+    container = lab.container(network, 2)
+    lab.manager.publish([Publication("tcp", "", 8080, ((container.address, 80),))])
+    before = state()
+    restarted = lab.new_manager()
+    restarted.setup()
+    restarted.create(network)
+    restarted.publish([Publication("tcp", "", 8080, ((container.address, 80),))])
+    restarted.close()
+    assert state() == before
+    assert lab.reaches(lab.netns, "127.0.0.1", 8080) == container.address
+
+
+def test_table_of_another_layout_is_replaced(lab: Lab) -> None:
+    shell("nft 'add table inet stackfile-test; add chain inet stackfile-test old'")
+    network = lab.network(1)
+    assert "old" not in shell("nft list table inet stackfile-test")
+    lab.manager.remove(network)
+    assert shell("nft list tables") == ""
+
+
+def test_forwarding_stays_on_where_others_rely_on_it(lab: Lab) -> None:
+    network = lab.network(1)
+    shell("ip link add docker0 type bridge")
+    lab.manager.remove(network)
+    assert shell("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+    assert lab.journal.entries() == []
+
+
+def test_forwarding_that_was_on_stays_on(lab: Lab) -> None:
+    shell("sysctl -qw net.ipv4.ip_forward=1")
+    lab.manager.remove(lab.network(1))
+    assert shell("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
+def test_subnet_is_chosen_beside_routes_and_addresses(lab: Lab) -> None:
+    shell(
+        "ip link add x type bridge; ip link set x up; ip addr add 10.77.0.9/24 dev x; ip route add 10.77.1.0/25 dev x"
+    )
+    assert lab.manager.choose_subnet(["10.77.2.0/24"]) == ("10.77.3.0/24", "10.77.3.1")
+
+
+def test_overlapping_subnet_is_a_conflict(lab: Lab) -> None:
+    network = lab.network(1)
+    with pytest.raises(ConflictError) as caught:
+        lab.manager.create(replace(network, id="ff" * 32, name="double"))
+    assert caught.value.reason == "conflict"
+    assert len(lab.manager.links()) == 1
+
+
+@pytest.mark.parametrize("rules", [DOCKER, FIREWALLD, UFW], ids=["docker", "firewalld", "ufw"])
+@pytest.mark.parametrize("calls", ["0", "1"])
+def test_other_firewalls_let_us_through(lab: Lab, rules: str, calls: str) -> None:
+    if os.path.exists("/proc/sys/net/bridge"):
+        shell(f"sysctl -qw net.bridge.bridge-nf-call-iptables={calls}")
+    other = lab.other_host()
+    load(rules)
+    before = state()
+    network = lab.network(1)
+    first, second = lab.container(network, 2), lab.container(network, 3)
+    lab.manager.publish([Publication("tcp", "", 8080, ((first.address, 80),))])
+    assert lab.reaches(other.netns, MACHINE, 8080) == first.address
+    assert lab.reaches(first.netns, other.address) == other.address
+    assert lab.reaches(first.netns, second.address) == second.address
+    assert not lab.reaches(other.netns, second.address)
+    assert lab.manager.facts(network).dropped_by == ()
+    lab.manager.create(network)
+    assert shell("nft list ruleset").count("stackfile stackfile-test") == 2
+    lab.end(first)
+    lab.end(second)
+    lab.manager.remove(network)
+    assert state() == before
+
+
+def test_firewall_that_comes_later_is_drift(lab: Lab) -> None:
+    network = lab.network(1)
+    load(UFW)
+    assert lab.manager.facts(network).dropped_by == ("ip filter FORWARD",)
+    assert [check.status for check in lab.manager.doctor() if check.name == "forward drop"] == ["warning"]
+    lab.manager.create(network)
+    assert lab.manager.facts(network).dropped_by == ()
+    assert all(check.status == "ok" for check in lab.manager.doctor())
+
+
+def test_administrators_rules_come_before_ours(lab: Lab) -> None:
+    load(DOCKER)
+    lab.network(1)
+    lines = shell("nft list chain ip filter DOCKER-USER").splitlines()
+    rules = [line.split()[0] for line in lines[2:-2]]
+    assert rules == ["ip", "iifname", "oifname", "counter"]
