@@ -102,6 +102,7 @@ class Composition:
         self.trash.close()
         await self.core.shim.close()
         await self.core.resolver.close()
+        self.core.network.close()
         self.core.supervisor.close()
         self.core.run.close()
         self.core.state.close()

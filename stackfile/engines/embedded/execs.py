@@ -139,6 +139,9 @@ class Execs:
         """The container is gone, and its execs with it."""
         for item in [item for item in self._execs.values() if item.container is container]:
             del self._execs[item.id]
+            if not item.ended.done():
+                item.running = False
+                item.ended.set_result(128 + _SIGKILL)
 
     # ---- inside
 

@@ -6,18 +6,16 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from stackfile import log
 from stackfile.engines.embedded import process
+from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import SHARED, Namespaces
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
-from stackfile.errors import StackfileError
 from stackfile.images.snapshots import RootMount
 from stackfile.model.image import ImageConfig
 from stackfile.paths import ensure_private
@@ -98,23 +96,23 @@ class Launcher:
         """Remove everything that a run of the container left outside of its own directory. Idempotent."""
         container.reachable = False
         self._instructions.pop(container.id, None)
-        async with _logged("ports"):
+        with step(container.id, "ports"):
             if keep_ports:
                 self._ports.refresh(container)
             else:
                 self._ports.release(container)
-        async with _logged("names"):
+        with step(container.id, "names"):
             self._core.supervisor.drop(f"dns/{container.id}")
             await self._core.resolver.forget(container.id)
             await self._discovery.withdraw(container)
-        async with _logged("processes"):
+        with step(container.id, "processes"):
             if self._core.cgroups.processes(container.id):
                 self._core.cgroups.kill_all(container.id)
-        async with _logged("network"):
+        with step(container.id, "network"):
             self._namespaces.close(container)
-        async with _logged("shim"):
+        with step(container.id, "shim"):
             await self._core.shim.release(container.id)
-        async with _logged("cgroup"):
+        with step(container.id, "cgroup"):
             await asyncio.to_thread(self._core.cgroups.remove, container.id)
         shutil.rmtree(self._core.run_paths.container(container.id), ignore_errors=True)
         self._core.run.delete_running(container.id)
@@ -227,12 +225,3 @@ def _read(path: str) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-@asynccontextmanager
-async def _logged(what: str) -> AsyncIterator[None]:
-    """One step of a clean-up: its failure is noted and does not keep the next ones from happening."""
-    try:
-        yield
-    except (StackfileError, OSError) as error:
-        _LOG.warning("clean-up of %s: %s", what, error)

@@ -88,13 +88,10 @@ class Lifecycle:
                 raise
 
     async def start_after_boot(self, container: Container) -> None:
-        """Start by policy after the machine was booted."""
+        """Start by policy after the machine was booted, unless somebody decided otherwise meanwhile."""
         async with container.lock:
-            if container.alive or container.removed:
-                return
-            container.desired = RUNNING
-            container.state = replace(container.state, restart_count=0, stopped_by_user=False)
-            await self._launch(container)
+            if container.state.status == "restarting" and not container.removed:
+                await self._launch(container)
 
     async def _launch(self, container: Container) -> None:
         try:
@@ -279,6 +276,11 @@ class Lifecycle:
             finished_at=clock.rfc3339(clock.now_ns()),
         )
         self._bus.publish("container", "die", container.id, attributes(container, exitCode=str(UNKNOWN)))
+
+    def expect(self, container: Container) -> None:
+        """It will be started by policy; until then it counts as restarting."""
+        container.desired = RUNNING
+        self._registry.set_state(container, status="restarting", restart_count=0, stopped_by_user=False)
 
     async def _settle(self, container: Container, end: Exit) -> None:
         oom = end.oom or self._core.cgroups.read(container.id).oom_kills > 0

@@ -36,6 +36,8 @@ class ProcessStreams:
                 open_streams -= 1
             else:
                 yield chunk
+        # So that who has read everything can ask for the exit code.
+        await asyncio.shield(self._ended)
 
     async def write(self, data: bytes) -> None:
         """Send to stdin; what nobody will read is dropped."""

@@ -234,6 +234,8 @@ class Recovery:
     def _start_after_boot(self) -> None:
         candidates = [container for container in self._.registry.all() if _survives(container)]
         for container in candidates:
+            self._.lifecycle.expect(container)
+        for container in candidates:
             self._boot.append(asyncio.ensure_future(self._start_in_order(container, candidates)))
 
     async def _start_in_order(self, container: Container, candidates: Sequence[Container]) -> None:

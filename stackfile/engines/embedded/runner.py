@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 
 from stackfile.engines.embedded import names, process
+from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.trash import Trash
@@ -188,22 +189,31 @@ class Runner:
         )  # fmt: skip
 
     async def _clean_up(self, identity: str) -> None:
-        if self._core.cgroups.processes(identity):
-            self._core.cgroups.kill_all(identity)
-        self._core.supervisor.drop(f"dns/{identity}")
-        await self._core.resolver.forget(identity)
-        await self._core.resolver.update(None, {identity: None})
+        with step(identity, "processes"):
+            if self._core.cgroups.processes(identity):
+                self._core.cgroups.kill_all(identity)
+        with step(identity, "names"):
+            self._core.supervisor.drop(f"dns/{identity}")
+            await self._core.resolver.forget(identity)
+            await self._core.resolver.update(None, {identity: None})
+        with step(identity, "network"):
+            self._core.supervisor.drop(f"netns/{identity}")
+            self._leave_networks(identity)
+        with step(identity, "shim"):
+            await self._core.shim.release(identity)
+        with step(identity, "cgroup"):
+            await asyncio.to_thread(self._core.cgroups.remove, identity)
+        shutil.rmtree(self._core.run_paths.container(identity), ignore_errors=True)
+        self._trash.discard(self._core.paths.container(identity))
+
+    def _leave_networks(self, identity: str) -> None:
         for lease in self._core.run.leases_of(identity):
             record = self._networks.get(lease.network)
             if record is not None:
-                self._core.network.detach(identity, record, None, None)
-        self._core.supervisor.drop(f"netns/{identity}")
+                endpoint = Endpoint(network=record.name, network_id=record.id, ipv4=lease.address)
+                self._core.network.detach(identity, record, None, endpoint)
         self._networks.release(identity)
         self._networks.leave_default(identity)
-        await self._core.shim.release(identity)
-        await asyncio.to_thread(self._core.cgroups.remove, identity)
-        shutil.rmtree(self._core.run_paths.container(identity), ignore_errors=True)
-        self._trash.discard(self._core.paths.container(identity))
 
 
 async def _pass_on(follower: LogFollower, output: Callable[[bytes], None] | None) -> None:

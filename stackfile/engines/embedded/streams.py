@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from stackfile.engines.embedded import readiness
 from stackfile.engines.embedded.core import Core
@@ -163,13 +163,18 @@ class Streams:
         directory = log_directory(self._core, container.id)
         self._readers.enter(container.id)
         try:
-            follow = query.follow and container.state.running
-            follower = LogFollower(directory, stdout=query.stdout, stderr=query.stderr) if follow else None
-            async for chunk in _history(directory, query, follower):
-                yield chunk
-            if follower is not None:
+            if not (query.follow and container.state.running):
+                async for chunk in _lines(read_logs(directory, _query(query))):
+                    yield chunk
+                return
+            follower = LogFollower(directory, stdout=query.stdout, stderr=query.stderr)
+            try:
+                async for chunk in _lines(follower.history(_query(query))):
+                    yield chunk
                 async for chunk in _rest(follower, container, query):
                     yield chunk
+            finally:
+                follower.close()
         finally:
             self._readers.leave(container.id)
 
@@ -184,16 +189,18 @@ class Streams:
             os.close(master)
 
 
-async def _history(directory: str, query: LogQuery, follower: LogFollower | None) -> AsyncIterator[LogChunk]:
-    wanted = Query(
+def _query(query: LogQuery) -> Query:
+    return Query(
         stdout=query.stdout,
         stderr=query.stderr,
         since_ns=query.since_ns,
         until_ns=query.until_ns,
         tail=query.tail,
     )
-    lines = read_logs(directory, wanted) if follower is None else follower.history(wanted)
-    for number, chunk in enumerate(lines):
+
+
+async def _lines(found: Iterator[Chunk]) -> AsyncIterator[LogChunk]:
+    for number, chunk in enumerate(found):
         yield _public(chunk)
         if number % _BATCH == _BATCH - 1:
             await asyncio.sleep(0)
@@ -213,7 +220,6 @@ async def _rest(follower: LogFollower, container: Container, query: LogQuery) ->
             yield _public(chunk)
     finally:
         ending.cancel()
-        follower.close()
 
 
 def _public(chunk: Chunk) -> LogChunk:
