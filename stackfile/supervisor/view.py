@@ -1,7 +1,8 @@
 """The mount namespace of the engine's processes.
 
 On an ordinary machine it is the machine's own. Inside a chroot it cannot be: pivot_root(2) refuses when the root is no
-mount point, and a chroot often has no cgroup file system. There the supervisor takes a mount namespace of its own
+mount point, a container would find the machine's root behind its own, and often there is no cgroup file system. There
+the supervisor takes a mount namespace of its own
 before it starts the others, and makes what is missing in it, seen by nobody else and gone with the engine.
 """
 
@@ -17,9 +18,12 @@ from stackfile.kernel.mounts import (
     MS_REC,
     MS_SLAVE,
     FileSystem,
+    attach,
     attach_at,
     clone_tree,
+    pivot_root,
     set_propagation,
+    unmount,
 )
 from stackfile.kernel.syscalls import NEWNS, setns, unshare
 
@@ -29,48 +33,70 @@ _ATTRIBUTES = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
 
 def complete() -> None:
     """Take a mount namespace of our own where the present one cannot hold containers; nothing otherwise."""
-    root_is_mount, cgroups_mounted = _look(_read("/proc/self/mountinfo"))
-    if root_is_mount and cgroups_mounted:
+    chrooted = _chrooted()
+    cgroups = " - cgroup" in _read("/proc/self/mountinfo")
+    if cgroups and not chrooted:
         return
-    _separate()
-    if not root_is_mount:
-        _root_as_mount()
-    if not cgroups_mounted and os.path.isdir(_CGROUPS):
+    here = _separate()
+    if chrooted:
+        _become_root(here)
+    os.close(here)
+    if not cgroups and os.path.isdir(_CGROUPS):
         _mount_cgroups()
 
 
-def _look(mountinfo: str) -> tuple[bool, bool]:
-    """Whether the root is a mount point, and whether any cgroup file system is mounted (proc(5), mountinfo)."""
-    rows = [line.partition(" - ") for line in mountinfo.splitlines()]
-    root = any(head.split(" ")[4] == "/" for head, _, _ in rows)
-    return root, any(tail.startswith("cgroup") for _, _, tail in rows)
+def _chrooted() -> bool:
+    """Whether our root is another than our mount namespace's, which setns(2) takes us to for a moment."""
+    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    _go_to_namespace_root()
+    there = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.fchdir(here)
+    os.chroot(".")
+    differs = _identity(here) != _identity(there)
+    os.close(here)
+    os.close(there)
+    return differs
 
 
-def _separate() -> None:
-    """A mount namespace that follows the machine's and tells it nothing.
+def _go_to_namespace_root() -> None:
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(namespace, NEWNS)
+    finally:
+        os.close(namespace)
 
-    In a chroot the propagation of "/" cannot be set, as it is no mount point. setns(2) to the namespace we are in sets
-    the root to its real one for a moment; the descriptor, opened after unshare(2), brings us back.
+
+def _identity(directory: int) -> tuple[int, str]:
+    """Inode and mount of a directory."""
+    rows = dict(line.split(":", 1) for line in _read(f"/proc/self/fdinfo/{directory}").splitlines())
+    return os.fstat(directory).st_ino, rows["mnt_id"]
+
+
+def _separate() -> int:
+    """Move to a mount namespace that follows the machine's and tells it nothing.
+
+    In a chroot the propagation of "/" cannot be set, as it is no mount point; setns(2) to the namespace we are in takes
+    us to the real root. Returns a descriptor of the root we came from.
     """
     unshare(NEWNS)
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    setns(namespace, NEWNS)
+    _go_to_namespace_root()
     set_propagation("/", MS_REC | MS_SLAVE)
-    os.fchdir(here)
-    os.chroot(".")
-    os.chdir("/")
-    os.close(namespace)
-    os.close(here)
+    return here
 
 
-def _root_as_mount() -> None:
-    """Bind the root, with all that is mounted below, on itself and step onto it."""
-    tree = clone_tree("/", recursive=True)
-    attach_at(tree, "/")
+def _become_root(here: int) -> None:
+    """Make the directory `here` the root of this namespace, and let go of all that is not below it.
+
+    Containers must not find the machine's root behind theirs, so chroot(2) would not do.
+    """
+    tree = clone_tree("", recursive=True, directory=here)
+    attach(tree, here)
     os.fchdir(tree)
-    os.chroot(".")
     os.close(tree)
+    pivot_root(".", ".")
+    unmount(".")
+    os.chdir("/")
 
 
 def _mount_cgroups() -> None:
