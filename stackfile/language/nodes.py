@@ -29,8 +29,8 @@ class Scalar:
 class Template:
     """A scalar that contains template syntax, not yet evaluated.
 
-    `interpolated`: whether `$` in its literals begins a variable. `start` is the line and column where the text begins (behind the quote or the `|`), None where the text in the file
-    has another shape (folded, or quoted over several lines).
+    `start` is the line and column where the text begins (behind the quote or the `|`), None where the text in the file
+    has another shape (folded, or quoted over several lines). `interpolated`: whether `$` in literals begins a variable.
     """
 
     __slots__ = ("interpolated", "place", "start", "tag", "text")

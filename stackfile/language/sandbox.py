@@ -34,7 +34,7 @@ def limit(what: str) -> StackError:
 class Environment(SandboxedEnvironment):
     """Keys of maps come before their methods, so that a value may be called `items`."""
 
-    intercepted_binops = frozenset({"*", "**", "%", "<<"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self, finalize: Callable[[Any], str]) -> None:
         super().__init__(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
@@ -45,13 +45,18 @@ class Environment(SandboxedEnvironment):
             self.filters.pop(name, None)
         self.filters["tojson"] = _tojson
         self.filters["center"] = _center
+        self.filters["format"] = _format
         self.filters["_bounded"] = self.bounded
-        self._widths = ("indent",)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        _check_format(obj, attribute)
         return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        _check_format(obj, argument)
+        return super().getitem(obj, argument)
 
     def bounded(self, items: Iterable[Any]) -> Iterator[Any]:
         """Iterate, counting."""
@@ -79,7 +84,7 @@ class Environment(SandboxedEnvironment):
             length, times = (len(left), right) if _sized(left) else (len(right), left)
             if isinstance(times, int) and length * times > MAX_TEXT:
                 raise limit("multiplies text beyond the limit")
-        elif operator in ("**", "<<") and isinstance(right, int) and abs(right) > 1024:
+        elif operator == "**" and isinstance(right, int) and abs(right) > 1024:
             raise limit("computes too large a number")
         elif operator == "%" and isinstance(left, str) and _WIDTH_IN_FORMAT.search(left):
             raise limit("formats text beyond the limit")
@@ -91,11 +96,21 @@ class Environment(SandboxedEnvironment):
         if isinstance(owner, str):
             if name in _WIDE_METHODS and any(isinstance(a, int) and a > MAX_WIDTH for a in (*args, *kwargs.values())):
                 raise limit("pads text beyond the limit")
-            if name in ("format", "format_map") and _WIDTH_IN_FORMAT.search(owner):
-                raise limit("formats text beyond the limit")
             if name in ("replace", "join", "translate") and len(owner) > MAX_WIDTH:
                 raise limit("rewrites text beyond the limit")
         return super().call(context, obj, *args, **kwargs)
+
+
+def _check_format(text: Any, method: Any) -> None:
+    """`'{:1000000000}'.format(1)` would fill the memory."""
+    if isinstance(text, str) and method in ("format", "format_map") and _WIDTH_IN_FORMAT.search(text):
+        raise limit("formats text beyond the limit")
+
+
+def _format(value: str, *args: Any, **kwargs: Any) -> str:
+    if _WIDTH_IN_FORMAT.search(value):
+        raise limit("formats text beyond the limit")
+    return value % (kwargs or args)
 
 
 def _sized(value: Any) -> bool:

@@ -230,8 +230,11 @@ class _Composer:
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> StackError:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
         lines = self.text.splitlines()
+        if error.context_mark and (not mark or mark.line >= len(lines)):
+            # At the end of the file it is what was left open that matters.
+            mark = error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
         candidates = [line, line - 1] + ([error.context_mark.line] if error.context_mark else [])
         for number in candidates:
             found = quoted_line(lines[number]) if self.templates and 0 <= number < len(lines) else None

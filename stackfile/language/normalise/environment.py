@@ -75,9 +75,11 @@ def _file(node: Node, context: Context, owner: str) -> Environment:
         return _raw(content)
     result: Environment = {}
     for key, variable in parse_env_file(content, path, context.variables).items():
-        result[key] = variable.value if variable else context.variables.get(key)
-        if variable:
+        if variable is not None:
+            result[key] = variable.value
             context.origins[f"{owner}/environment/{key}"] = Origin(variable.at)
+        elif key in context.variables:
+            result[key] = context.variables[key]
     return result
 
 
