@@ -41,8 +41,8 @@ class Child:
     master: int = -1
     """Terminal of an exec."""
     ended: ExitRow | None = None
-    failed: bool = False
-    """Its start failed, so its end is nobody's business."""
+    failure: StackfileError | None = None
+    """Why its start failed; told once it is reaped, so that nothing of it is left when the caller hears of it."""
 
 
 @dataclass
@@ -138,26 +138,28 @@ class Containers:
                 message, fds = child.forked.receive()
             except BlockingIOError:
                 return
-            except OSError:
-                message, fds = None, []
             if message is None:
                 self._started(child)
             elif "pty" in message:
                 self._terminal(child, fds[0])
                 child.forked.go()
             else:
-                child.failed = True
-                self._finish_start(child, launch.failure(message["error"]))
+                child.failure = launch.failure(message["error"])
+                self._close_channel(child)
 
     def _started(self, child: Child) -> None:
-        self._finish_start(child, child)
+        self._close_channel(child)
+        self._answer(child, child)
 
-    def _finish_start(self, child: Child, result: Child | StackfileError) -> None:
+    def _close_channel(self, child: Child) -> None:
         assert child.forked is not None
-        assert child.done is not None
         self._loop.remove(child.forked.channel.fileno())
         child.forked.channel.close()
         child.forked = None
+
+    @staticmethod
+    def _answer(child: Child, result: Child | StackfileError) -> None:
+        assert child.done is not None
         done, child.done = child.done, None
         done(result)
 
@@ -223,8 +225,9 @@ class Containers:
         self._loop.remove(child.pidfd)
         os.close(child.pidfd)
         child.pidfd = -1
-        if child.failed:
-            return self._forget_failed(child)
+        if child.failure is not None:
+            self._forget_failed(child)
+            return self._answer(child, child.failure)
         row = ExitRow(
             container=container.row.container,
             exec_id=child.exec_id,
@@ -390,7 +393,7 @@ class Containers:
 
     def _live(self, identity: str) -> Container:
         container = self._all.get(identity)
-        if container is None or container.main.ended is not None or container.main.forked is not None:
+        if container is None or container.main.ended is not None or container.main.done is not None:
             raise ConflictError("not-running", f"container {identity[:12]} is not running")
         return container
 

@@ -37,7 +37,11 @@ class Forked:
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         """The next message; None at the end (executed, or dead). Raises BlockingIOError."""
-        data, fds = seqpacket.receive(self.channel, 1 << 16)
+        try:
+            data, fds = seqpacket.receive(self.channel, 1 << 16)
+        except ConnectionResetError:
+            # It ended without reading our "go"; that is told once, before what it has sent.
+            data, fds = seqpacket.receive(self.channel, 1 << 16)
         return (json.loads(data) if data else None), fds
 
 

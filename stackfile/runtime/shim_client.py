@@ -19,6 +19,9 @@ from stackfile.runtime.instructions import ExecInstructions, Instructions
 _logger = log.get(__name__)
 _CONNECT_TIMEOUT = 10.0
 _CALL_TIMEOUT = 60.0
+_REPLACEMENTS = 3
+_ONCE = ("start", "exec", "signal")
+"""Not asked again after a lost connection: nobody knows whether they were done."""
 _CLASSES: dict[str, type[ActionError]] = {"conflict": ConflictError, "not-running": ConflictError}
 
 
@@ -158,6 +161,16 @@ class ShimClient:
     # ---- connection
 
     async def _call(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[Any, list[int]]:
+        """Ask; what may safely be asked twice is asked again when the shim was replaced meanwhile."""
+        for _ in range(_REPLACEMENTS):
+            try:
+                return await self._ask(request, fds)
+            except EngineError:
+                if request["do"] in _ONCE or self._socket is not None:
+                    raise
+        return await self._ask(request, fds)
+
+    async def _ask(self, request: dict[str, Any], fds: Sequence[int]) -> tuple[Any, list[int]]:
         await self.connect()
         sock = self._socket
         if sock is None:
@@ -174,6 +187,8 @@ class ShimClient:
             raise ActionError("timeout", f"shim: {request['do']} took longer than {_CALL_TIMEOUT:.0f} s") from error
         finally:
             self._calls.pop(number, None)
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, though a failed send was raised in its place
 
     async def _send(self, sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
         while True:

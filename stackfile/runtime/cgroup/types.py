@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 ENGINE_GROUP = "engine"
 """Where the supervisor and its children live, beside the containers' groups (supervisor/daemonize.py)."""
 

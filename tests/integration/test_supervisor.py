@@ -1,0 +1,289 @@
+"""What survives: logs over kills of the shim, adoption, ends of orphans; and the supervisor's own life."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackfile.paths import RunPaths
+from stackfile.runtime.shim_client import ShimClient
+from stackfile.supervisor.client import Supervisor
+from tests.conftest import own_settings
+from tests.integration.shimbox import Box, make_rootfs, shimbox
+from tests.integration.test_runtime import Scenario, script
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_rootfs(tmp_path_factory.mktemp("rootfs"))
+
+
+@pytest.fixture
+def play(tmp_path: Path, rootfs: str) -> Iterator[Callable[[Scenario], Any]]:
+    def go(scenario: Scenario) -> Any:
+        async def run() -> Any:
+            async with shimbox(own_settings(tmp_path), rootfs) as box:
+                return await scenario(box)
+
+        return asyncio.run(run())
+
+    yield go
+
+
+async def killed_and_back(box: Box) -> None:
+    before = box.kill_shim()
+    await box.until(lambda: box.supervisor.status()["shim"].pid not in (0, before))
+    await box.shim.connect()
+
+
+def test_a_new_shim_takes_containers_over(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        started = await box.start(
+            "live", *script("echo before; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo after; exit 6")
+        )
+        await killed_and_back(box)
+        assert await box.shim.running() == [started]
+        assert await box.exec("live", "touch", "/tmp/go") == (0, "")
+        end = await box.ended("live")
+        assert (end.status, end.known, end.pid) == (6, True, started.pid)
+        assert box.output("live") == "before\nafter\n"
+        assert box.supervisor.exits() == []
+
+    play(scenario)
+
+
+def test_an_end_while_no_shim_lives_is_known(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        started = await box.start("gone", *script("echo out; sleep 100"))
+        before = box.kill_shim()
+        os.kill(started.pid, signal.SIGKILL)
+        await box.until(lambda: box.supervisor.status()["shim"].pid not in (0, before))
+        end = await box.ended("gone")
+        assert (end.status, end.known) == (137, True)
+        assert box.output("gone") == "out\n"
+
+    play(scenario)
+
+
+def test_no_line_is_lost_over_kills_of_the_shim(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        await box.start(
+            "seq",
+            *script("i=0; while [ $i -lt 60 ]; do seq $((i*1000+1)) $((i*1000+1000)); i=$((i+1)); sleep 0.01; done"),
+        )
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            await killed_and_back(box)
+        end = await box.ended("seq", timeout=60)
+        assert end.status == 0
+        assert box.output("seq").split() == [str(number) for number in range(1, 60001)]
+
+    play(scenario)
+
+
+def test_a_terminal_survives_the_shim(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        await box.start("tty", *script("echo one; read x; echo $x; exit 3"), tty=True)
+        await box.until(lambda: "one" in box.output("tty"))
+        await killed_and_back(box)
+        master = await box.shim.tty(box.made["tty"].container)
+        os.write(master, b"two\n")
+        os.close(master)
+        assert (await box.ended("tty")).status == 3
+        assert box.output("tty") == "one\r\ntwo\r\ntwo\r\n"
+
+    play(scenario)
+
+
+def test_stdin_stays_open_over_the_shim(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        await box.start("cat", "cat", stdin_open=True)
+        await killed_and_back(box)
+        identity = box.made["cat"].container
+        writer = await box.shim.stdin(identity)
+        os.write(writer, b"x\n")
+        await box.until(lambda: box.output("cat") == "x\n")
+        os.close(writer)
+        await box.shim.close_stdin(identity)
+        assert (await box.ended("cat")).status == 0
+
+    play(scenario)
+
+
+def test_ends_are_sent_again_until_acknowledged(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        await box.start("once", *script("exit 8"))
+        end = await box.ended("once")
+        for _ in range(2):
+            seen: list[Any] = []
+            other = ShimClient(RunPaths(box.settings.run).shim, seen.append)
+            await other.connect()
+            await box.until(lambda seen=seen: seen)
+            assert seen == [end]
+            await other.close()
+        await killed_and_back(box)
+        seen = []
+        other = ShimClient(RunPaths(box.settings.run).shim, seen.append)
+        await other.connect()
+        await box.until(lambda: seen)
+        assert seen == [end]
+        await other.acknowledge(end)
+        await other.release(end.container)
+        await other.close()
+        assert box.supervisor.keys() == []
+
+    play(scenario)
+
+
+def test_a_reader_that_stops_reading_stops_nothing(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        deaf = ShimClient(RunPaths(box.settings.run).shim, lambda _: None)
+        await deaf.connect()
+        assert deaf._socket is not None
+        asyncio.get_running_loop().remove_reader(deaf._socket)
+        for number in range(3):
+            await box.run(f"r{number}", "true")
+        await deaf.close()
+
+    play(scenario)
+
+
+def test_held_descriptors(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        supervisor = box.supervisor
+        read, write = os.pipe()
+        supervisor.hold("a/b", [read])
+        supervisor.hold("a/b/c", [read, write])
+        supervisor.hold("a/bc", [read])
+        os.close(read)
+        os.write(write, b"kept")
+        os.close(write)
+        assert sorted(supervisor.keys("a/b")) == ["a/b", "a/b/c"]
+        found = supervisor.fetch("a/b")
+        assert os.read(found[0], 10) == b"kept"
+        os.close(found[0])
+        supervisor.drop("a/b")
+        assert supervisor.keys() == ["a/bc"]
+        assert supervisor.fetch("a/b") == []
+        started = time.perf_counter()
+        for _ in range(100):
+            supervisor.keys()
+        assert (time.perf_counter() - started) / 100 < 0.005
+
+    play(scenario)
+
+
+# ---- the whole engine's processes
+
+
+def start_engine(settings: Any, **options: Any) -> tuple[int, str]:
+    """Run the supervisor as a client would: (exit code of the starting process, what it said)."""
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-m", "stackfile.supervisor", "--ready-fd", str(write)],
+        env={**os.environ, **settings.environment()},
+        pass_fds=[write],
+        **options,
+    )
+    os.close(write)
+    said = b""
+    while chunk := os.read(read, 4096):
+        said += chunk
+    os.close(read)
+    return process.wait(30), said.decode()
+
+
+def alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+def wait_for(check: Callable[[], Any], timeout: float = 15) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (found := check()):
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+    return found
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Supervisor]:
+    """A whole engine in the background."""
+    settings = own_settings(tmp_path)
+    assert start_engine(settings, start_new_session=True) == (0, "ok\n")
+    supervisor = Supervisor(RunPaths(settings.run).supervisor)
+    yield supervisor
+    status = supervisor.status()
+    supervisor.stop()
+    supervisor.close()
+    wait_for(lambda: not any(alive(row.pid) for row in status.values() if row.pid))
+
+
+def test_one_engine_a_run_root(engine: Supervisor, tmp_path: Path) -> None:
+    settings = own_settings(tmp_path)
+    assert start_engine(settings) == (75, "")
+
+
+def test_it_is_a_daemon_of_its_own(engine: Supervisor) -> None:
+    pid = engine.status()["supervisor"].pid
+    assert os.getsid(pid) != os.getsid(0)
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    children = [row.pid for name, row in engine.status().items() if name != "supervisor"]
+    assert len(children) == 3
+    for child in children:
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        names = {row.partition(b"=")[0].decode() for row in environment if row}
+        assert all(name == "PATH" or name.startswith("STACKFILE_") for name in names), names
+        assert "/engine" in Path(f"/proc/{child}/cgroup").read_text()
+
+
+@pytest.mark.parametrize("name", ["daemon", "resolver", "shim"])
+def test_killed_children_come_back(engine: Supervisor, name: str) -> None:
+    before = engine.status()[name]
+    os.kill(before.pid, signal.SIGKILL)
+    after = wait_for(lambda: (row := engine.status()[name]).pid not in (0, before.pid) and row)
+    assert after.restarts == before.restarts + 1
+    wait_for(lambda: os.path.exists(f"/proc/{engine.status()['daemon'].pid}"))
+
+
+def test_stop_leaves_nothing(tmp_path: Path) -> None:
+    settings = own_settings(tmp_path)
+    assert start_engine(settings) == (0, "ok\n")
+    supervisor = Supervisor(RunPaths(settings.run).supervisor)
+    pids = [row.pid for row in supervisor.status().values()]
+    supervisor.stop()
+    supervisor.close()
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    paths = RunPaths(settings.run)
+    assert not any(os.path.exists(path) for path in (paths.supervisor, paths.shim, paths.resolver, paths.socket))
+    with open(paths.lock) as lock:
+        assert lock.read() == ""
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    groups = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup" in line]
+    assert not any(os.path.exists(f"{group}/{settings.cgroup_parent}") for group in groups)
+
+
+def test_a_child_that_does_not_start_is_told(tmp_path: Path) -> None:
+    settings = own_settings(tmp_path)
+    os.makedirs(settings.root)
+    Path(settings.root, "state.db").write_bytes(b"not a database" * 100)
+    code, said = start_engine(settings)
+    assert code == 0
+    assert said.startswith("error: daemon")
+    supervisor = Supervisor(RunPaths(settings.run).supervisor)
+    pids = [row.pid for row in supervisor.status().values() if row.pid]
+    supervisor.stop()
+    supervisor.close()
+    wait_for(lambda: not any(alive(pid) for pid in pids))
