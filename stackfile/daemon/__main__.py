@@ -17,6 +17,9 @@ from stackfile.daemon import routes
 from stackfile.daemon.composition import Daemon
 from stackfile.errors import StackfileError
 
+_NOISY = ("pyroute2", "asyncio")
+"""Loggers that write kilobytes for each message at level debug."""
+
 
 def main(arguments: list[str]) -> int:
     """Run until told to end; the process's exit code."""
@@ -34,6 +37,8 @@ def main(arguments: list[str]) -> int:
     try:
         chosen = settings.load()
         log.setup("daemon", chosen.log_level)
+        for noisy in _NOISY:
+            log.get(noisy).setLevel("WARNING")
         routes.find()
         asyncio.run(_serve(chosen, lambda: tell("ok")))
     except StackfileError as error:

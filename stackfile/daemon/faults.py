@@ -6,6 +6,7 @@ from aiohttp import web
 
 from stackfile import wire
 from stackfile.daemon import responses
+from stackfile.daemon.dockerjson.image import familiar
 from stackfile.errors import ErrorList, RefusedError, StackError, StackfileError, UsageError
 
 _STATUS = {
@@ -62,7 +63,8 @@ def docker_message(error: BaseException) -> str:
     for kind, form in _MISSING.items():
         prefix = f"no such {kind}: "
         if error.message.startswith(prefix):
-            return form.format(error.message.removeprefix(prefix))
+            name = error.message.removeprefix(prefix)
+            return form.format(familiar(name) if kind == "image" else name)
     return f"{error.message}: {error.cause}" if error.cause else error.message
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from stackfile import log
 from stackfile.daemon import responses
 
+_logger = log.get(__name__)
 _READ_LIMIT = 256 * 1024
 _VANISHED_EVERY = 1.0
 """Seconds between looks at a connection whose other side sends nothing more: no event tells that it has gone."""
@@ -130,10 +132,10 @@ class Taken(web.StreamResponse):
         return None
 
 
-async def hijack(request: web.BaseRequest, content_type: str = responses.RAW) -> Session:
-    """Answer 101 UPGRADED (200 where no upgrade was asked for) and hand the connection over.
+async def take_over(request: web.BaseRequest, speak: Callable[[Session], Awaitable[None]]) -> Taken:
+    """Answer 101 UPGRADED (200 where no upgrade was asked for), then let `speak` use the connection until it returns.
 
-    The caller must return `Taken()` when the session has ended; the server closes the connection then.
+    What goes wrong in `speak` ends the connection: there is no place for an error any more, but the log.
     """
     await request.read()
     transport = request.transport
@@ -143,13 +145,20 @@ async def hijack(request: web.BaseRequest, content_type: str = responses.RAW) ->
     session.connection_made(transport)
     transport.set_protocol(session)
     transport.resume_reading()
-    transport.write(_head(request, content_type))
-    return session
+    transport.write(_head(request))
+    try:
+        await speak(session)
+    except ConnectionError:
+        # The client has gone.
+        pass
+    except Exception:
+        _logger.exception("%s %s", request.method, request.rel_url)
+    return Taken()
 
 
-def _head(request: web.BaseRequest, content_type: str) -> bytes:
+def _head(request: web.BaseRequest) -> bytes:
     lines = [f"{name}: {value}" for name, value in responses.HEADERS.items()]
-    lines.append(f"Content-Type: {content_type}")
+    lines.append(f"Content-Type: {responses.RAW}")
     if "upgrade" in request.headers:
         lines = ["HTTP/1.1 101 UPGRADED", "Connection: Upgrade", "Upgrade: tcp", *lines]
     else:

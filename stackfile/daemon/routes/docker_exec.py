@@ -6,7 +6,7 @@ from aiohttp import web
 
 from stackfile.daemon import responses
 from stackfile.daemon.dockerjson import execs, values
-from stackfile.daemon.hijack import Taken, hijack
+from stackfile.daemon.hijack import take_over
 from stackfile.daemon.relay import close, opened, relay
 from stackfile.daemon.routing import DOCKER, OURS, Call, Table
 
@@ -33,11 +33,12 @@ async def start(call: Call) -> web.StreamResponse:
     streams = await opened(engine.exec_start(identity), close)
     assert streams is not None, "an exec that is not detached has streams"
     try:
-        session = await hijack(call.request)
-        await relay(session, streams, stdin=record.spec.stdin, detach_keys=record.spec.detach_keys)
+        spec = record.spec
+        return await take_over(
+            call.request, lambda session: relay(session, streams, stdin=spec.stdin, detach_keys=spec.detach_keys)
+        )
     finally:
         await streams.close()
-    return Taken()
 
 
 @table.get("/exec/{id}/json")

@@ -12,7 +12,7 @@ from stackfile.daemon import responses
 from stackfile.daemon.batch import Batch
 from stackfile.daemon.dockerjson import times
 from stackfile.daemon.frames import frame
-from stackfile.daemon.hijack import Taken, hijack
+from stackfile.daemon.hijack import take_over
 from stackfile.daemon.relay import close, opened, relay
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.errors import ActionError, StackfileError
@@ -32,11 +32,10 @@ async def attach(call: Call) -> web.StreamResponse:
     )
     streams = await opened(attaching, close)
     try:
-        session = await hijack(call.request)
-        await relay(session, streams, stdin=stdin, detach_keys=call.text("detachKeys"))
+        keys = call.text("detachKeys")
+        return await take_over(call.request, lambda session: relay(session, streams, stdin=stdin, detach_keys=keys))
     finally:
         await streams.close()
-    return Taken()
 
 
 @table.get("/containers/{id}/logs", stream=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from stackfile.daemon.hijack import Taken, hijack
+from stackfile.daemon.hijack import take_over
 from stackfile.daemon.relay import relay
 from stackfile.provider.engine import LogChunk
 
@@ -55,11 +55,9 @@ def serve(tmp_path: Path, scenario: Scenario, *, stdin: bool = True, tty: bool =
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             try:
-                session = await hijack(request)
-                await relay(session, echo, stdin=stdin)
+                return await take_over(request, lambda session: relay(session, echo, stdin=stdin))
             finally:
                 await echo.close()
-            return Taken()
 
         server = web.Server(handle, handler_cancellation=True)
         runner = web.ServerRunner(server)
@@ -183,3 +181,12 @@ def test_a_reader_that_is_slow_stops_the_process(tmp_path: Path) -> None:
         assert received == 200 * (65536 + 8)
 
     serve(tmp_path, scenario, stdin=False)
+
+
+def test_what_goes_wrong_ends_the_connection_without_an_http_answer(tmp_path: Path) -> None:
+    async def scenario(echo: Echo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        echo.chunks.put_nowait("no chunk")  # type: ignore[arg-type]
+        assert await reader.read() == b""
+
+    serve(tmp_path, scenario)
