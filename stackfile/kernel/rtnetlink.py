@@ -21,8 +21,10 @@ _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
 _STATE, _HAIRPIN, _FORWARDING = 1, 4, b"\x03"
 _OPERSTATE, _OPERATIONAL = 16, b"\x06"
+_AF_BRIDGE = 7
 _NODAD = 0x02
-_PERMANENT = 0x80
+_PERMANENT, _NOARP = 0x80, 0x40
+_MASTER_FLAG, _STICKY = 0x04, 0x40
 _UNIVERSE, _BOOT, _UNICAST, _MAIN = 0, 3, 1, 254
 _INET6_ADDR_GEN_MODE, _GEN_NONE = 8, 1
 
@@ -97,6 +99,12 @@ def neighbour(index: int, value: str, hardware: str) -> Message:
     head = struct.pack("=BxxxiHBB", _family(value), index, _PERMANENT, 0, _UNICAST)
     body = head + attribute(1, packed(value)) + attribute(2, mac(hardware))
     return Message(_NEWNEIGH, CREATE | REPLACE, body, f"neighbour {value}")
+
+
+def bridge_station(index: int, hardware: str) -> Message:
+    """Tell the bridge that this hardware address is at its port `index`, whoever else claims to have it."""
+    head = struct.pack("=BxxxiHBB", _AF_BRIDGE, index, _NOARP, _MASTER_FLAG | _STICKY, _UNICAST)
+    return Message(_NEWNEIGH, CREATE | REPLACE, head + attribute(2, mac(hardware)), f"bridge station {hardware}")
 
 
 def delete_neighbour(index: int, value: str) -> Message:

@@ -50,7 +50,12 @@ def attach(
     bridge = bridge_index(route, network)
     mac = endpoint.mac or hardware(endpoint.ipv4)
     _make_pair(route, name, bridge, interface, mac, netns_fd)
-    setup = [rtnetlink.bridge_port(name), rtnetlink.neighbour(bridge, endpoint.ipv4, mac)]
+    setup = [
+        rtnetlink.bridge_port(name),
+        # A container that starts again has its old address, and what is left of the old one may still be there.
+        rtnetlink.bridge_station(_index(route, name), mac),
+        rtnetlink.neighbour(bridge, endpoint.ipv4, mac),
+    ]
     if os.path.exists("/proc/sys/net/ipv6"):
         setup.insert(0, rtnetlink.no_link_local(name))
     route.transact(setup)
@@ -61,6 +66,7 @@ def attach(
         own.transact(_configuration(index, endpoint, default_route=default_route and not network.internal))
         _wait_until_up(own, interface)
     _wait_until_up(route, name)
+    _wait_until_up(route, network.interface)  # it has no carrier while it has no port
 
 
 def _wait_until_up(route: NetlinkSocket, name: str) -> None:
@@ -95,14 +101,25 @@ def bridge_index(route: NetlinkSocket, network: NetworkRecord) -> int:
 
 
 def _make_pair(route: NetlinkSocket, name: str, bridge: int, peer: str, mac: str, netns_fd: int) -> None:
+    """Make the veth pair, unless the namespace has it already."""
     own = "02:43:" + ":".join(hashlib.sha256(name.encode()).hexdigest()[i : i + 2] for i in range(0, 8, 2))
+    pair = rtnetlink.veth(name, own, bridge, peer, mac, netns_fd)
     try:
-        route.transact([rtnetlink.veth(name, own, bridge, peer, mac, netns_fd)])
+        route.transact([pair])
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
+        present = _exists_inside(netns_fd, peer)
         if not route.query(rtnetlink.get_link(name)):
             raise ConflictError("conflict", f"interface {peer} exists already in the container") from error
+        if not present:  # of a namespace that is ending, whose number the new one was given
+            route.transact([rtnetlink.delete_link(name)], ignore=frozenset({errno.ENODEV}))
+            route.transact([pair])
+
+
+def _exists_inside(netns_fd: int, name: str) -> bool:
+    with inside(netns_fd), NetlinkSocket(ROUTE) as own:
+        return bool(own.query(rtnetlink.get_link(name)))
 
 
 def _configuration(index: int, endpoint: Endpoint, *, default_route: bool) -> list[Message]:
