@@ -72,7 +72,13 @@ class Lifecycle:
             self._supervision.forget(container)
             container.desired = RUNNING
             container.state = replace(container.state, restart_count=0, stopped_by_user=False)
-            await self._launch(container)
+            try:
+                await self._launch(container)
+            except StackfileError:
+                # Docker's clients wait for this removal before they show the error.
+                if container.spec.auto_remove:
+                    asyncio.ensure_future(self._auto_remove(container))  # noqa: RUF006  (short; nobody waits for it)
+                raise
             return True
 
     async def start_again(self, container: Container) -> None:
