@@ -36,7 +36,7 @@ LISTS = frozenset({"dns", "dns_search", "dns_opt", "tmpfs", "env_file", "profile
 def merge(base: Node, over: Node, path: Path = ()) -> Node:
     """`over` merged over `base`. Raises StackError (merge-conflict) where their kinds do not fit."""
     if over.tag == OVERRIDE:
-        return clean(over)
+        return _settled(over, path)
     rule = _rule(path)
     if rule is not None:
         base, over = rule(base, over)
@@ -46,8 +46,14 @@ def merge(base: Node, over: Node, path: Path = ()) -> Node:
         return over if _replaces(path) else _merge_sequences(base, over, path)
     if _is_null(over) and isinstance(base, Mapping | Sequence):
         return base
-    if isinstance(base, Scalar | Template) or isinstance(over, Template) or _is_null(base) or _replaces(path):
-        return clean(over)
+    if (
+        over.tag == RESET
+        or isinstance(base, Scalar | Template)
+        or isinstance(over, Template)
+        or _is_null(base)
+        or _replaces(path)
+    ):
+        return _settled(over, path)
     raise StackError(
         "merge-conflict",
         f"{'.'.join(path)}: {kind_of(over)} cannot override {kind_of(base)}",
@@ -56,6 +62,25 @@ def merge(base: Node, over: Node, path: Path = ()) -> Node:
         stack=[base.place],
         hint="`!override` before the value replaces instead of merging",
     )
+
+
+def document(tree: Mapping) -> Mapping:
+    """A whole file without marks, but for those of its environments: they count when one is laid over the rest."""
+    entries = {
+        key: child if key == "environments" else clean(child)
+        for key, child in tree.entries.items()
+        if child.tag != RESET
+    }
+    return Mapping(entries, {key: tree.keys[key] for key in entries}, tree.place)
+
+
+def _in_environment(path: Path) -> bool:
+    return len(path) > 1 and path[0] == "environments"
+
+
+def _settled(node: Node, path: Path) -> Node:
+    """`node` without marks where nothing is merged over it later."""
+    return node if _in_environment(path) else clean(node)
 
 
 def clean(node: Node) -> Node:
@@ -85,19 +110,19 @@ def _is_null(node: Node) -> bool:
 def _merge_mappings(base: Mapping, over: Mapping, path: Path) -> Mapping:
     entries, keys = dict(base.entries), dict(base.keys)
     for key, child in over.entries.items():
-        if child.tag == RESET:
+        if child.tag == RESET and not _in_environment(path):
             entries.pop(key, None)
             keys.pop(key, None)
         elif key in entries:
             entries[key] = merged = merge(entries[key], child, (*path, key))
             keys[key] = over.keys[key] if merged is child else keys[key]
         else:
-            entries[key], keys[key] = clean(child), over.keys[key]
+            entries[key], keys[key] = _settled(child, path), over.keys[key]
     return Mapping(entries, keys, base.place)
 
 
 def _merge_sequences(base: Sequence, over: Sequence, path: Path) -> Sequence:
-    items = base.items + [clean(item) for item in over.items if item.tag != RESET]
+    items = base.items + [_settled(item, path) for item in over.items if item.tag != RESET]
     indexer = _INDEXERS.get(_service_key(path))
     return Sequence(_unique(items, indexer) if indexer else items, over.place)
 

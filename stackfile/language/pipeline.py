@@ -60,7 +60,7 @@ class Pipeline:
         trees = [self._gathered(lambda file=file: self._document(file)) for file in files]  # type: ignore[misc]
         if None in trees:
             self.errors.check()
-        result: Node = merge.clean(trees[0])
+        result: Node = merge.document(trees[0])
         for tree in trees[1:]:
             result = merge.merge(result, tree)
         assert isinstance(result, Mapping)
