@@ -28,7 +28,10 @@ async def containers(engine: Engine, project: str, service: str, indices: Sequen
         and record.spec.labels.get(labels.ONEOFF, "False") != "True"
         and (not wanted or record.spec.labels.get(labels.NUMBER) in wanted)
     ]
-    return sorted(found, key=lambda record: (len(record.spec.name), record.spec.name))
+    # During a replacement an index has two containers: the one that runs counts.
+    found.sort(key=lambda record: record.state.running)
+    current = {record.spec.labels.get(labels.NUMBER, record.id): record for record in found}
+    return sorted(current.values(), key=lambda record: (len(record.spec.name), record.spec.name))
 
 
 async def wait(

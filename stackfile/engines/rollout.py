@@ -17,6 +17,8 @@ from stackfile.model.stack import Mount
 from stackfile.provider.engine import Engine, LogQuery, Progress
 
 TAIL = 20
+_BESIDE = ".new"
+"""Ends the name of a successor until it takes over."""
 
 
 async def replace_container(
@@ -49,7 +51,8 @@ async def replace_container(
             await readiness.healthy(engine, new, timeout)
         except StackfileError as error:
             await _undo(engine, old, new, progress, was_running=was_running)
-            if was_running and not error.hint:
+            error.message = error.message.replace(f"{spec.name}{_BESIDE}", spec.name)
+            if was_running:
                 error.hint = "the previous container was started again"
             raise
     await _exchange(engine, old, new, spec.name)
@@ -64,7 +67,7 @@ async def _get(engine: Engine, ref: str) -> ContainerRecord | None:
 
 
 async def _create_beside(engine: Engine, old: ContainerRecord, spec: ContainerSpec) -> str:
-    name = f"{spec.name}.new"
+    name = f"{spec.name}{_BESIDE}"
     left_over = await _get(engine, name)
     if left_over is not None and left_over.id != old.id:
         await engine.container_remove(left_over.id, force=True)

@@ -50,7 +50,7 @@ class Disruption:
 class Action:
     """One step of a plan.
 
-    action: create, update, restart, recreate, start, stop, remove, build, pull, generate, keep
+    action: create, update, restart, recreate, start, stop, kill, remove, build, pull, generate, keep
     `address` is `<kind>.<name>`; kind: image, network, volume, config, secret, service.
     """
 

@@ -50,6 +50,9 @@ class Up:
         self._now = now
         self._context = Context.of(stack, observed, options, provider.capabilities())
         self._unknown = {entry["address"] for entry in made.unknown}
+        for action in made.actions:
+            if action.address not in self._unknown:
+                self._context.note(action)
         self._timeout = float(options.timeout or DEFAULT_TIMEOUT)
         self._slots = asyncio.Semaphore(options.parallel or PARALLEL)
         self._published: dict[str, str] = {}
@@ -221,8 +224,9 @@ class Up:
         return {entry["address"] for entry in self._plan.kept}
 
     async def _tell_logs(self, report: Report, late: Sequence[tuple[str, StackfileError]]) -> None:
-        """The last log lines of the services that failed."""
-        names = [_service(action) for action, _ in report.failed] + [name for name, _ in late]
+        """The last log lines of the services that failed. Of a failed successor they were told, it is gone."""
+        failed = [_service(action) for action, _ in report.failed if action.action != "recreate"]
+        names = [*failed, *(name for name, _ in late)]
         for name in dict.fromkeys(filter(None, names)):
             for line in await self._provider.tail(self._stack.name, name, TAIL):
                 self._job.emit(

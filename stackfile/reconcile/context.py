@@ -33,6 +33,8 @@ class Context:
     """Services that others wait for to complete: one-shots."""
     recreated: set[str] = field(default_factory=set)
     """Addresses decided to be replaced: what shares their namespaces or data follows."""
+    restarted: set[str] = field(default_factory=set)
+    """Addresses whose processes are decided to begin anew: who depends on them with `restart: true` follows."""
 
     @classmethod
     def of(cls, stack: Stack, observed: Observed, options: UpOptions, table: Mapping[str, str]) -> Context:
@@ -51,6 +53,13 @@ class Context:
                 if dependency.condition == "service_completed_successfully"
             },
         )
+
+    def note(self, action: Action) -> None:
+        """Remember a decision that others follow."""
+        if action.action == "recreate":
+            self.recreated.add(action.address)
+        if action.action in ("recreate", "restart"):
+            self.restarted.add(action.address)
 
     def replicas(self, service: Service) -> int:
         return self.options.scale.get(service.name, service.replicas)

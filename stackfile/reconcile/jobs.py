@@ -119,13 +119,18 @@ class JobManager:
         """Known jobs, oldest first."""
         return tuple(self._jobs.values())
 
-    async def close(self) -> None:
-        """Interrupt all jobs and wait until they have ended."""
+    async def close(self, timeout: float = 30) -> None:
+        """Interrupt all jobs and wait until they have ended; after `timeout` seconds cancel what is left."""
         tasks = [job.task for job in self._jobs.values() if job.task is not None and not job.task.done()]
         for job in self._jobs.values():
             job.interrupt()
-        if tasks:
-            await asyncio.wait(tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=timeout)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
 
     async def _run(self, job: Job, body: Body) -> None:
         try:

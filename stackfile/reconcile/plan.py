@@ -11,7 +11,7 @@ from stackfile import wire
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
 from stackfile.model.stack import Stack
-from stackfile.reconcile import guards, orphans, resources, selection, services
+from stackfile.reconcile import guards, orphans, ports, resources, selection, services
 from stackfile.reconcile.context import Context, Decision
 
 _COUNTED = {
@@ -80,6 +80,7 @@ def make(
     for decision in removals:
         if not decision.address.startswith("service."):
             draft.add(decision, [action.id for action in draft.actions])
+    draft.actions = ports.in_turn(context, draft.actions)
     kept = [] if options.remove_orphans else orphans.kept(context)
     plan = Plan(
         generator=generator,

@@ -99,8 +99,9 @@ def volume(context: Context, name: str) -> Decision:
             at=changes[0].cause.origin.at if changes[0].cause.origin else None,
             hint="-y does it",
         )
-    context.recreated.add(address)
-    return Decision(address=address, actions=[Action(id="", address=address, action="recreate", changes=changes)])
+    action = Action(id="", address=address, action="recreate", changes=changes)
+    context.note(action)
+    return Decision(address=address, actions=[action])
 
 
 def config(context: Context, name: str) -> Decision:

@@ -64,8 +64,8 @@ def decide(context: Context, name: str) -> Decision:
     decision = Decision(address=f"service.{name}", actions=_actions(service, verdicts, len(wanted)))
     decision.notes = _notes(context, service, verdicts, replicas)
     decision.unknown = _unknown(verdicts)
-    if any(action.action == RECREATE for action in decision.actions):
-        context.recreated.add(decision.address)
+    for action in decision.actions:
+        context.note(action)
     return decision
 
 
@@ -148,7 +148,7 @@ def image_reason(context: Context, image: str) -> str:
 
 
 def _dependency_changes(context: Context, service: Service) -> Iterable[Change]:
-    """Who shares a replaced container's network follows it; so does who uses a replaced volume."""
+    """Who shares a replaced container's network follows it; so does who uses a replaced volume, or wants to."""
     kind, _, target = service.network_mode.partition(":")
     needed = [f"service.{target}"] if kind == "service" else []
     needed += [f"volume.{mount.source}" for mount in service.mounts if mount.type == "volume"]
@@ -161,6 +161,17 @@ def _dependency_changes(context: Context, service: Service) -> Iterable[Change]:
                 after=address,
                 strategy=RECREATE,
                 cause=Cause(kind="dependency", detail=f"{address} is replaced"),
+            )
+
+    for name, dependency in service.depends_on.items():
+        address = f"service.{name}"
+        if dependency.restart and address in context.restarted:
+            yield Change(
+                path=f"/depends_on/{diff.escape(name)}",
+                before=address,
+                after=address,
+                strategy=RESTART,
+                cause=Cause(kind="dependency", detail=f"{address} begins anew"),
             )
 
 

@@ -86,7 +86,7 @@ class World:
 
     async def up(self, wanted: Stack, *, ends: str = "done", **options: Any) -> list[JobEvent]:
         found = await self.events(self.reconciler.up(wanted, UpOptions(**options)))
-        assert found[-1].status == ends, found[-1]
+        assert found[-1].status == ends, found[-1].error
         return found
 
     async def down(self, **options: Any) -> JobEvent:
@@ -430,5 +430,52 @@ def test_a_lost_bridge_is_drift_and_mended() -> None:
         await streams.close()
         assert b"1 packets received" in output
         assert await world.plan(wanted) == []
+
+    run(scenario)
+
+
+def test_a_host_port_goes_from_one_service_to_another() -> None:
+    async def scenario(world: World) -> None:
+        ports = (Port(target=80, published=free_port()),)
+        await world.up(stack(service("a"), service("b", ports=ports)))
+        first = await world.identities()
+        await world.up(stack(service("a", ports=ports), service("b")))
+        assert await world.identities() == first
+        now = await world.containers()
+        assert (len(now["p-a-1"].published), len(now["p-b-1"].published)) == (1, 0)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_an_update_that_was_cut_short_is_finished(renamed: bool) -> None:
+    """The daemon died between the steps of a replacement: a container too many, maybe none of the right name."""
+
+    async def scenario(world: World) -> None:
+        wanted = stack(service("web"))
+        await world.up(wanted)
+        current = (await world.containers())["p-web-1"]
+        successor = await world.engine.container_create(replace(current.spec, name="p-web-1.new"))
+        if renamed:
+            await world.engine.container_stop(current.id)
+            await world.engine.container_rename(current.id, "p-web-1.old")
+            await world.engine.container_start(successor)
+        await world.up(wanted)
+        now = await world.containers()
+        assert {name: item.id for name, item in now.items()} == {"p-web-1": successor if renamed else current.id}
+        assert now["p-web-1"].state.status == "running"
+        assert await world.plan(wanted) == []
+
+    run(scenario)
+
+
+def test_two_ups_at_once_do_not_mix() -> None:
+    async def scenario(world: World) -> None:
+        wanted = stack(service("web"))
+        one, two = world.reconciler.up(wanted, UpOptions()), world.reconciler.up(wanted, UpOptions())
+        first, second = await asyncio.gather(world.events(one), world.events(two))
+        assert [event.status for event in first if event.type == "end"] == ["done"]
+        assert [event.type for event in second] == ["job", "waiting", "plan", "end"]
+        assert second[1].attributes["job"] == one.id
 
     run(scenario)

@@ -12,6 +12,7 @@ from stackfile.model.container import NetworkRecord
 from stackfile.model.observed import Drift
 from stackfile.model.plan import Plan
 from stackfile.model.stack import (
+    Dependency,
     FileRef,
     Healthcheck,
     ImageResource,
@@ -498,3 +499,33 @@ def test_the_fingerprint_is_of_what_matters() -> None:
     other = kit.make(FULL, kit.stopped(kit.applied(FULL), "p-web-1", exit_code=1)).fingerprint
     assert other.observed != base.fingerprint.observed
     assert other.desired == base.fingerprint.desired
+
+
+def test_who_takes_a_host_port_comes_after_who_gives_it() -> None:
+    port = (Port(target=80, published=8080),)
+    before = kit.stack(kit.service("a", ports=()), kit.service("b", ports=port))
+    after = kit.stack(kit.service("a", ports=port), kit.service("b", ports=()))
+    made = kit.make(after, kit.applied(before))
+    ids = {action.address: action.id for action in made.actions}
+    afters = {action.address: action.after for action in made.actions}
+    assert (afters["service.a"], afters["service.b"]) == ((ids["service.b"],), ())
+
+
+def test_swapped_ports_make_no_cycle() -> None:
+    one, two = (Port(target=80, published=8080),), (Port(target=80, published=8081),)
+    before = kit.stack(kit.service("a", ports=one), kit.service("b", ports=two))
+    made = kit.make(kit.stack(kit.service("a", ports=two), kit.service("b", ports=one)), kit.applied(before))
+    assert sorted(len(action.after) for action in made.actions) == [0, 1]
+
+
+@pytest.mark.parametrize(("restart", "told"), [(True, ["recreate service.db[1]", "restart service.web[1]"]),
+                                              (False, ["recreate service.db[1]"])])  # fmt: skip
+def test_restart_of_depends_on(restart: bool, told: list[str]) -> None:
+    def stack(user: str) -> Stack:
+        web = kit.service("web", depends_on={"db": Dependency(restart=restart)})
+        return kit.stack(web, kit.service("db", user=user))
+
+    made = kit.make(stack("1"), kit.applied(stack("0")))
+    assert kit.told(made) == told
+    if restart:
+        assert made.actions[1].changes[0].cause.kind == "dependency"
