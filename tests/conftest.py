@@ -35,7 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def own_settings(directory: Path) -> Settings:
     """Settings that no other engine on this machine shares, with roots below `directory`."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     number = (os.getpid() * 8 + next(_numbers)) % 4096
     return Settings(
         root=f"{directory}/state",
@@ -43,7 +42,7 @@ def own_settings(directory: Path) -> Settings:
         bridge_prefix=f"t{number:03x}",
         nft_table=f"stackfile-t{number:03x}",
         cgroup_parent=f"stackfile-t{number:03x}",
-        address_pool=f"10.{200 + worker}.0.0/16",
+        address_pool=f"10.{130 + number % 100}.0.0/16",
         log_level="debug",
     )
 
