@@ -71,9 +71,8 @@ def show_logs(context: Context, records: Sequence[ContainerRecord], options: Log
         printer.line(name, line)
 
 
-def follow_logs(context: Context, project: Project, services: Sequence[str], options: LogOptions | None = None) -> int:
+def follow_logs(context: Context, project: Project, services: Sequence[str], options: LogOptions) -> int:
     """What there is, then what comes, also of containers that come, until none runs any more. Ctrl-C ends it."""
-    options = options or LogOptions(tail=0)
     records = context.containers_of(project, services)
     printer = Printer(context, [short_name(record) for record in records], options)
     follower = _Follower(context, options)

@@ -48,7 +48,7 @@ def register() -> Verb:
 
 
 def run(context: Context, arguments: Arguments) -> int:
-    began = time.monotonic()
+    began, since_ns = time.monotonic(), time.time_ns()
     stack, options = planned(context, arguments)
     if arguments.flag("dry-run"):
         from stackfile.cli.verbs.plan import show
@@ -57,9 +57,9 @@ def run(context: Context, arguments: Arguments) -> int:
         return 0
     code = _apply(context, stack, options, began)
     if code == 0 and arguments.flag("follow"):
-        from stackfile.cli.follow import follow_logs
+        from stackfile.cli.follow import LogOptions, follow_logs
 
-        return follow_logs(context, context.project(), arguments.positional)
+        return follow_logs(context, context.project(), arguments.positional, LogOptions(since_ns=since_ns))
     return code
 
 
