@@ -97,13 +97,6 @@ class Containers:
             if (not project or container.project == project) and (everything or container.state.running)
         ]
 
-    async def rename(self, container: Container, name: str) -> None:
-        """ConflictError (`name-taken`), ActionError (`bad-request`)."""
-        names.check_name("container", name.removeprefix("/"))
-        before = container.name
-        self._registry.rename(container, name.removeprefix("/"))
-        self._bus.publish("container", "rename", container.id, attributes(container, oldName=f"/{before}"))
-
     async def wait(self, container: Container, condition: str) -> ExitStatus:
         """condition: not-running, next-exit, removed. ActionError (`bad-request`) for another one."""
         if condition not in _CONDITIONS:

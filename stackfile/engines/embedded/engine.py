@@ -130,7 +130,7 @@ class EmbeddedEngine:
         await self._parts.lifecycle.remove(self._parts.registry.find(ref), force=force, volumes=volumes)
 
     async def container_rename(self, ref: str, name: str) -> None:
-        await self._parts.containers.rename(self._parts.registry.find(ref), name)
+        await self._parts.update.rename(self._parts.registry.find(ref), name)
 
     async def container_get(self, ref: str) -> ContainerRecord:
         return self._parts.containers.record(self._parts.registry.find(ref))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.networks import DEFAULT, Networks
@@ -54,17 +56,21 @@ class Namespaces:
 
     def connect(self, container: Container, network: NetworkRecord, attachment: Attachment) -> None:
         """Add a network to a container; at once when it runs."""
+        place = container.place
         endpoint = self._networks.endpoint(network, container.id, attachment, None)
+        interface = _free(place.interfaces.values())
         if container.alive:
             descriptor = self._held(container)
             try:
-                number = len(container.place.endpoints)
-                self._core.network.attach(
-                    container.id, descriptor, f"eth{number}", network, endpoint, number == 0 and not network.internal
-                )
+                route = not network.internal and not self._has_way_out(container)
+                self._core.network.attach(container.id, descriptor, interface, network, endpoint, route)
             finally:
                 os.close(descriptor)
-        container.place = replace(container.place, endpoints=(*container.place.endpoints, endpoint))
+        container.place = replace(
+            place,
+            endpoints=(*place.endpoints, endpoint),
+            interfaces={**place.interfaces, network.id: interface},
+        )
 
     def disconnect(self, container: Container, network: NetworkRecord) -> None:
         """Take a container off a network; at once when it runs."""
@@ -75,8 +81,12 @@ class Namespaces:
                 self._core.network.detach(container.id, network, descriptor, endpoint)
             finally:
                 os.close(descriptor)
-        left = tuple(endpoint for endpoint in container.place.endpoints if endpoint not in gone)
-        container.place = replace(container.place, endpoints=left)
+        place = container.place
+        container.place = replace(
+            place,
+            endpoints=tuple(endpoint for endpoint in place.endpoints if endpoint not in gone),
+            interfaces={key: name for key, name in place.interfaces.items() if key != network.id},
+        )
         self._networks.release(container.id, network.id)
 
     async def serve_names(self, container: Container, descriptor: int) -> None:
@@ -96,8 +106,13 @@ class Namespaces:
         if not other.alive:
             raise ConflictError("not-running", f"container {container.name} joins the network of {other.name}",
                                 cause=f"{other.name} is not running")  # fmt: skip
-        container.place = replace(container.place, endpoints=())
+        container.place = replace(container.place, endpoints=(), interfaces={})
         return self._held(other)
+
+    def _has_way_out(self, container: Container) -> bool:
+        """Whether one of its networks gave it a default route."""
+        networks = (self._networks.get(endpoint.network_id) for endpoint in container.place.endpoints)
+        return any(network is not None and not network.internal for network in networks)
 
     def _held(self, container: Container) -> int:
         found = self._core.supervisor.fetch(f"netns/{container.id}")
@@ -108,20 +123,28 @@ class Namespaces:
     def _connect_all(self, container: Container, descriptor: int) -> None:
         previous = {endpoint.network_id: endpoint for endpoint in container.place.endpoints}
         endpoints: list[Endpoint] = []
+        interfaces: dict[str, str] = {}
         routed = False
         for number, attachment in enumerate(attachments(container)):
             network = self._find(container, attachment.network)
             endpoint = self._networks.endpoint(network, container.id, attachment, previous.get(network.id))
             route = not routed and not network.internal
-            self._core.network.attach(container.id, descriptor, f"eth{number}", network, endpoint, route)
+            interfaces[network.id] = f"eth{number}"
+            self._core.network.attach(container.id, descriptor, interfaces[network.id], network, endpoint, route)
             routed = routed or route
             endpoints.append(endpoint)
-        container.place = replace(container.place, endpoints=tuple(endpoints))
+        container.place = replace(container.place, endpoints=tuple(endpoints), interfaces=interfaces)
 
     def _find(self, container: Container, name: str) -> NetworkRecord:
         if name == DEFAULT:
             return self._networks.default(container.id)
         return self._networks.find(name)
+
+
+def _free(taken: Iterable[str]) -> str:
+    """The first of eth0, eth1, … that is not taken."""
+    names = set(taken)
+    return next(f"eth{number}" for number in count() if f"eth{number}" not in names)
 
 
 def attachments(container: Container) -> list[Attachment]:

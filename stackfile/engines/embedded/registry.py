@@ -19,13 +19,13 @@ RUNNING, STOPPED = "running", "stopped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What the engine chose for a container: addresses, host ports, volumes (target → name)."""
+    """What the engine chose for a container: addresses, host ports, interfaces, volumes (target → name)."""
 
     endpoints: tuple[Endpoint, ...] = ()
     published: tuple[PublishedPort, ...] = ()
     volumes: dict[str, str] = field(default_factory=dict)
-    anonymous: tuple[str, ...] = ()
-    """Names of the volumes that were made for this container alone."""
+    interfaces: dict[str, str] = field(default_factory=dict)
+    """Network id → interface in the container."""
 
 
 @dataclass(slots=True, eq=False)

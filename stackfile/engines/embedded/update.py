@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stackfile.engines.embedded import names
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
@@ -69,6 +70,16 @@ class Update:
             finally:
                 self._registry.save(container)
         self._bus.publish("container", "update", container.id, attributes(container))
+
+    async def rename(self, container: Container, name: str) -> None:
+        """ConflictError (`name-taken`), ActionError (`bad-request`)."""
+        wanted, before = name.removeprefix("/"), container.name
+        names.check_name("container", wanted)
+        async with container.lock:
+            self._registry.rename(container, wanted)
+            if container.reachable:
+                await self._discovery.announce(container)
+        self._bus.publish("container", "rename", container.id, attributes(container, oldName=f"/{before}"))
 
     async def connect(self, container: Container, ref: str, attachment: Attachment) -> None:
         """Add a network. ConflictError when it is there already or the container has no networks of its own."""
