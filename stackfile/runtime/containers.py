@@ -16,7 +16,7 @@ from stackfile.runtime.instructions import ExecInstructions, Instructions
 from stackfile.runtime.launch import Forked
 from stackfile.runtime.logfile import LogWriter
 from stackfile.runtime.loop import Loop
-from stackfile.runtime.records import ContainerRow, ExecRow, ExitRow
+from stackfile.runtime.records import ContainerRow, ExecRow, ExitRow, Found
 from stackfile.supervisor.client import Supervisor
 
 Done = Callable[["Child | StackfileError"], None]
@@ -41,6 +41,8 @@ class Child:
     master: int = -1
     """Terminal of an exec."""
     ended: ExitRow | None = None
+    acknowledged: bool = False
+    """Somebody has recorded its end."""
     failure: StackfileError | None = None
     """Why its start failed; told once it is reaped, so that nothing of it is left when the caller hears of it."""
 
@@ -272,7 +274,8 @@ class Containers:
         return [child for each in self._all.values() for child in each.children.values() if child.ended is None]
 
     def unacknowledged(self) -> list[ExitRow]:
-        return [row for each in self._all.values() for row in (child.ended for child in each.children.values()) if row]
+        children = [child for each in self._all.values() for child in each.children.values()]
+        return [child.ended for child in children if child.ended is not None and not child.acknowledged]
 
     def acknowledge(self, identity: str, exec_id: str) -> None:
         """An end is recorded elsewhere. Of an exec nothing is left then; a container waits for `release`."""
@@ -285,7 +288,8 @@ class Containers:
             records.remove_exec(container.row.run_dir, exec_id)
             self._close_terminal(child)
         else:
-            records.remove_exit(container.row.run_dir, exec_id)
+            child.acknowledged = True
+            records.keep_end(container.row.run_dir)
 
     def terminal(self, identity: str, exec_id: str) -> int:
         child = self._child(identity, exec_id)
@@ -339,15 +343,16 @@ class Containers:
         for name in names:
             found = records.read_container(f"{self._root}/{name}")
             if found is not None:
-                self._adopt(*found)
+                self._adopt(found)
 
-    def _adopt(self, row: ContainerRow, execs: list[ExecRow], exits: list[ExitRow]) -> None:
+    def _adopt(self, found: Found) -> None:
+        row = found.container
         container = Container(row, stdio.Streams(row.run_dir))
         self._all[row.container] = container
         self._adopt_streams(container)
-        ended = {each.exec_id: each for each in exits}
-        mains = ExecRow(exec_id="", pid=row.pid, start_time=row.start_time, tty=row.tty)
-        for each in (*execs, mains):
+        ended = {each.exec_id: each for each in found.exits}
+        main = ExecRow(exec_id="", pid=row.pid, start_time=row.start_time, tty=row.tty)
+        for each in (*found.execs, main):
             child = Child(container, each.exec_id, each.pid, -1, each.start_time)
             container.children[each.exec_id] = child
             if each.tty and each.exec_id:
@@ -355,6 +360,8 @@ class Containers:
                 child.master = masters[0] if masters else -1
             if each.exec_id in ended:
                 child.ended = ended[each.exec_id]
+            elif not each.exec_id and found.ended is not None:
+                child.ended, child.acknowledged = found.ended, True
             else:
                 self._watch(child)
 

@@ -3,6 +3,7 @@
 RUN/containers/<id>/shim.json         the container and its main process
 RUN/containers/<id>/exec-<id>.json    an exec
 RUN/containers/<id>/exit-<id>.json    an end that the daemon has not acknowledged ("exit-.json": the main process's)
+RUN/containers/<id>/ended.json        the main process's end once it is acknowledged, until the container is released
 
 The files hold no secrets. They are written whole and renamed; the run root is a tmpfs, so nothing is synced.
 """
@@ -84,19 +85,35 @@ def remove_exec(run_dir: str, exec_id: str) -> None:
     _remove(f"{run_dir}/exit-{exec_id}.json")
 
 
-def remove_exit(run_dir: str, exec_id: str) -> None:
-    _remove(f"{run_dir}/exit-{exec_id}.json")
+def keep_end(run_dir: str) -> None:
+    """The main process's end is acknowledged: do not send it again, but know it."""
+    try:
+        os.rename(f"{run_dir}/exit-.json", f"{run_dir}/ended.json")
+    except FileNotFoundError:
+        pass  # acknowledged before
 
 
 def remove_all(run_dir: str) -> None:
     """Everything of a container that is released."""
     for name in _names(run_dir):
-        if name == "shim.json" or name.startswith(("exec-", "exit-")):
+        if name in ("shim.json", "ended.json") or name.startswith(("exec-", "exit-")):
             _remove(f"{run_dir}/{name}")
 
 
-def read_container(run_dir: str) -> tuple[ContainerRow, list[ExecRow], list[ExitRow]] | None:
-    """What was written about the container in `run_dir`; None when there is nothing, or half of it."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was written about a container."""
+
+    container: ContainerRow
+    execs: list[ExecRow]
+    exits: list[ExitRow]
+    """Not acknowledged."""
+    ended: ExitRow | None
+    """The main process's, acknowledged."""
+
+
+def read_container(run_dir: str) -> Found | None:
+    """None when there is nothing in `run_dir`, or half of it."""
     plain = _read(f"{run_dir}/shim.json")
     if plain is None:
         return None
@@ -107,7 +124,8 @@ def read_container(run_dir: str) -> tuple[ContainerRow, list[ExecRow], list[Exit
     rows = {name: _read(f"{run_dir}/{name}") for name in _names(run_dir) if name.startswith(("exec-", "exit-"))}
     execs = [ExecRow(**row) for name, row in rows.items() if row and name.startswith("exec-")]
     exits = [ExitRow(**row) for name, row in rows.items() if row and name.startswith("exit-")]
-    return ContainerRow(**plain), execs, exits
+    ended = _read(f"{run_dir}/ended.json")
+    return Found(ContainerRow(**plain), execs, exits, ExitRow(**ended) if ended else None)
 
 
 def _names(run_dir: str) -> list[str]:

@@ -114,10 +114,9 @@ class Box:
         return end, out, err
 
     async def ended(self, name: str, exec_id: str = "", timeout: float = 20) -> Exit:
-        identity = self.made[name].container
-        return await self.until(
-            lambda: next((e for e in self.exits if (e.container, e.exec_id) == (identity, exec_id)), None), timeout
-        )
+        key = (self.made[name].container, exec_id)
+        await self.until(lambda: any((end.container, end.exec_id) == key for end in self.exits), timeout)
+        return next(end for end in self.exits if (end.container, end.exec_id) == key)
 
     async def until(self, check: Callable[[], Any], timeout: float = 20) -> Any:
         deadline = time.monotonic() + timeout
@@ -125,6 +124,13 @@ class Box:
             assert time.monotonic() < deadline, "nothing happened"
             await asyncio.sleep(0.005)
         return found
+
+    async def gone(self, name: str) -> None:
+        """Wait for the end of a container that was killed (or never lived), and remove it."""
+        identity = self.made[name].container
+        while any(live.container == identity for live in await self.shim.running()):
+            await asyncio.sleep(0.01)
+        await self.remove(name)
 
     async def remove(self, name: str) -> None:
         made = self.made.pop(name)
@@ -200,9 +206,7 @@ async def shimbox(settings: Settings, rootfs: str) -> AsyncIterator[Box]:
         for made in box.made.values():
             box.cgroups.kill_all(made.container)
         for name in list(box.made):
-            await box.until(lambda name=name: not box.cgroups.processes(box.made[name].container))
-            await asyncio.sleep(0.05)
-            await box.remove(name)
+            await box.gone(name)
         await shim.close()
         supervisor.close()
         box.cgroups.remove_parent()

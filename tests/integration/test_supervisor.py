@@ -31,7 +31,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def play(tmp_path: Path, rootfs: str) -> Iterator[Callable[[Scenario], Any]]:
+def play(tmp_path: Path, rootfs: str) -> Callable[[Scenario], Any]:
     def go(scenario: Scenario) -> Any:
         async def run() -> Any:
             async with shimbox(own_settings(tmp_path), rootfs) as box:
@@ -39,7 +39,7 @@ def play(tmp_path: Path, rootfs: str) -> Iterator[Callable[[Scenario], Any]]:
 
         return asyncio.run(run())
 
-    yield go
+    return go
 
 
 async def killed_and_back(box: Box) -> None:
@@ -140,6 +140,10 @@ def test_ends_are_sent_again_until_acknowledged(play: Callable[[Scenario], Any])
         await box.until(lambda: seen)
         assert seen == [end]
         await other.acknowledge(end)
+        await killed_and_back(box)
+        seen.clear()
+        await other.running()
+        assert seen == []
         await other.release(end.container)
         await other.close()
         assert box.supervisor.keys() == []

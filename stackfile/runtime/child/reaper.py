@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NoReturn
 
-from stackfile.kernel.syscalls import PR_SET_DUMPABLE, prctl
+from stackfile.kernel.syscalls import PR_SET_DUMPABLE, prctl, set_process_name
 from stackfile.runtime.child.report import Channel
 
 _ALL = signal.valid_signals()
@@ -23,6 +23,7 @@ def split(channel: Channel, tty: bool) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return
     channel.close()
+    set_process_name("init")
     prctl(PR_SET_DUMPABLE, 0)
     _close_everything()
     _serve(pid)
