@@ -27,6 +27,7 @@ class ContainerProvider:
     def __init__(self, engine: Engine, kind: str = "embedded") -> None:
         self._engine = engine
         self._kind = kind
+        self._listing = readiness.Listing(engine)
         self._identity: dict[str, str] = {}
 
     def capabilities(self) -> Mapping[str, str]:
@@ -48,11 +49,14 @@ class ContainerProvider:
         return await perform(self, work, name, progress)
 
     async def wait(self, project: str, service: str, indices: Sequence[int], condition: str, timeout: float) -> Result:
-        return await readiness.wait(self._engine, project, service, indices, condition, timeout)
+        records = readiness.replicas(await self._listing.of(project), service, indices)
+        if not records:
+            raise ActionError("not-running", f"service {service} has no container")
+        return await readiness.wait(self._engine, records, condition, timeout)
 
     async def tail(self, project: str, service: str, lines: int) -> Sequence[Line]:
         found = []
-        for record in await readiness.containers(self._engine, project, service):
+        for record in readiness.replicas(await self._listing.of(project), service):
             async for chunk in self._engine.container_logs(record.id, LogQuery(tail=lines)):
                 text = chunk.data.decode(errors="replace").rstrip("\n")
                 found.append(Line(container=record.spec.name, text=text))

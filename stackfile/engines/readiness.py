@@ -18,12 +18,32 @@ _WEB = frozenset({80, 3000, 4000, 5000, 8000, 8008, 8080, 8081, 8888, 9090})
 _WEB_TLS = frozenset({443, 8443})
 
 
-async def containers(engine: Engine, project: str, service: str, indices: Sequence[int] = ()) -> list[ContainerRecord]:
+class Listing:
+    """Containers of a project; callers that ask at the same moment share one look at the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._due: dict[str, asyncio.Task[Sequence[ContainerRecord]]] = {}
+
+    async def of(self, project: str) -> Sequence[ContainerRecord]:
+        """What exists after this call began."""
+        task = self._due.get(project)
+        if task is None:
+            task = self._due[project] = asyncio.ensure_future(self._look(project))
+        return await asyncio.shield(task)
+
+    async def _look(self, project: str) -> Sequence[ContainerRecord]:
+        # Who comes after this may have changed something in between: he needs a look of his own.
+        del self._due[project]
+        return await self._engine.container_list(project=project)
+
+
+def replicas(records: Iterable[ContainerRecord], service: str, indices: Sequence[int] = ()) -> list[ContainerRecord]:
     """Replicas of a service, by index; those of `indices` where given."""
     wanted = {str(index) for index in indices}
     found = [
         record
-        for record in await engine.container_list(project=project)
+        for record in records
         if record.spec.labels.get(labels.SERVICE) == service
         and record.spec.labels.get(labels.ONEOFF, "False") != "True"
         and (not wanted or record.spec.labels.get(labels.NUMBER) in wanted)
@@ -34,15 +54,10 @@ async def containers(engine: Engine, project: str, service: str, indices: Sequen
     return sorted(current.values(), key=lambda record: (len(record.spec.name), record.spec.name))
 
 
-async def wait(
-    engine: Engine, project: str, service: str, indices: Sequence[int], condition: str, timeout: float
-) -> Result:
-    """Until the condition holds for these replicas. Raises ActionError naming the container."""
-    records = await containers(engine, project, service, indices)
-    if not records:
-        raise ActionError("not-running", f"service {service} has no container")
+async def wait(engine: Engine, records: Sequence[ContainerRecord], condition: str, timeout: float) -> Result:
+    """Until the condition holds for these containers. Raises ActionError naming the one it does not hold for."""
     words = await asyncio.gather(*(_one(engine, record, condition, timeout) for record in records))
-    now = await containers(engine, project, service, indices)
+    now = [await engine.container_get(record.id) for record in records]
     # The least that holds for all of them: one that only runs makes the service running.
     word = next((item for item in ("started", "running", "healthy", "completed") if item in words), "running")
     return Result(word=word, detail=addresses(now))

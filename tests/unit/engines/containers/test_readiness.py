@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,3 +62,32 @@ def test_age_of_a_time() -> None:
     assert readiness._age("2020-01-01T00:00:00.123456789Z") > 1e8
     assert readiness._age("2020-01-01T00:00:00Z") > 1e8
     assert readiness._age("") == 0
+
+
+def test_callers_of_one_moment_share_a_look_and_later_ones_have_their_own() -> None:
+    class Lists:
+        looks = 0
+
+        async def container_list(self, *, project: str) -> list[ContainerRecord]:
+            self.looks += 1
+            await asyncio.sleep(0)
+            return [record(status=str(self.looks))]
+
+    async def main() -> None:
+        lists = Lists()
+        listing = readiness.Listing(lists)  # type: ignore[arg-type]
+        first = [asyncio.ensure_future(listing.of("p")) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        later = await listing.of("p")
+        assert [item[0].state.status for item in [*(await asyncio.gather(*first)), later]] == ["1", "1", "1", "2"]
+
+    asyncio.run(main())
+
+
+def test_of_two_containers_of_an_index_the_running_one_counts() -> None:
+    marks = {"com.docker.compose.service": "web", "com.docker.compose.container-number": "1"}
+    pair = [replace(record(status=status), id=status, spec=ContainerSpec(name=status, labels=marks))
+            for status in ("running", "exited")]  # fmt: skip
+    assert [item.id for item in readiness.replicas(pair, "web")] == ["running"]
+    assert readiness.replicas(pair, "web", [2]) == readiness.replicas(pair, "db") == []
