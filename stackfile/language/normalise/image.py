@@ -85,7 +85,11 @@ def step(node: Node, context: Context) -> Step:
         message = f"a step has one instruction, not {len(keys)}"
         raise StackError("bad-value", message, at=place, hint="make each instruction an item of the list")
     value = tree.entries[keys[0]]
-    return STEPS[keys[0]](value, context)
+    try:
+        return STEPS[keys[0]](value, context)
+    except StackError as error:
+        error.at = error.at or value.place
+        raise
 
 
 def _mapped(key: str) -> StepParser:
