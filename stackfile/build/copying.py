@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from stackfile.errors import ActionError
 from stackfile.images.archive import Member
-from stackfile.images.view import MergedView
+from stackfile.images.view import MergedView, absolute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Target:
 def target_of(text: str, working_dir: str) -> tuple[str, bool]:
     """(absolute path, written as a directory) of a target."""
     directory = text.endswith(("/", "/.")) or text in (".", "")
-    return posixpath.normpath(posixpath.join(working_dir or "/", text or ".")), directory
+    return absolute(posixpath.join(working_dir or "/", text or ".")), directory
 
 
 def members(sources: Sequence[Source], target: Target, view: MergedView) -> list[Member]:

@@ -18,7 +18,7 @@ from stackfile.build.copying import Source
 from stackfile.errors import ActionError
 from stackfile.images import durable, extract
 from stackfile.images.archive import Member
-from stackfile.images.view import MergedView, Node
+from stackfile.images.view import MergedView, Node, absolute
 from stackfile.model.image import ContextEntry, ContextManifest
 from stackfile.model.patterns import has_wildcard, matches, normal
 from stackfile.paths import StatePaths
@@ -78,7 +78,7 @@ class _ViewSources:
     def choose(self, names: Sequence[str]) -> list[Source]:
         found: list[Source] = []
         for name in names:
-            paths = self._expand(posixpath.normpath("/" + name))
+            paths = self._expand(absolute(name))
             if not paths:
                 raise ActionError("build-failed", f"the image has no {name}")
             found += [self._source(path) for path in paths]

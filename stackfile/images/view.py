@@ -198,14 +198,14 @@ class _Walker:
 
     def canonical(self, path: str) -> str:
         if not self._chain:
-            return os.path.normpath("/" + path)
+            return absolute(path)
         last = self._advance(_parts(path), follow=True)
         if last is None:
             raise ActionError("action-failed", f"{path}: too many levels of symbolic links")
         base = last.node.path if last.node is not None else self._chain[-1].path
         if last.node is not None:
             last.node.close()
-        return os.path.normpath("/".join([base, *last.remaining]))
+        return absolute("/".join([base, *last.remaining]))
 
     def _advance(self, parts: list[str], follow: bool) -> _Stop | None:
         """Go on until the path ends, a name is absent, or a file stands in the way. None for a loop of links."""
@@ -244,6 +244,11 @@ class _Stop:
 
     node: Node | None
     remaining: list[str]
+
+
+def absolute(path: str) -> str:
+    """A path as an absolute one without `.`, `..` and doubled slashes (normpath keeps two leading ones)."""
+    return "/" + os.path.normpath(f"/{path}").lstrip("/")
 
 
 def _parts(path: str) -> list[str]:

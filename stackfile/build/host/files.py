@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackfile.errors import ActionError
+from stackfile.images.view import absolute
 
 Signature = tuple[int, ...]
 """Numbers that change when a file does; empty for a file that is absent."""
@@ -102,7 +103,7 @@ class Collector:
 
         With `owner` it keeps its owner, else it is root's. FileNotFoundError, NotADirectoryError where it is absent.
         """
-        return self._reach(os.path.normpath(path), 0, owner, interpreter)
+        return self._reach(absolute(path), 0, owner, interpreter)
 
     def bring_tree(self, path: str) -> None:
         """Take a directory with everything in it as it is, or a file."""
@@ -151,9 +152,7 @@ class Collector:
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(here)
             self.link(here)
-            real = self._reach(
-                os.path.normpath(os.path.join(real_parent or "/", target)), links + 1, owner, interpreter
-            )
+            real = self._reach(absolute(os.path.join(real_parent or "/", target)), links + 1, owner, interpreter)
         elif stat.S_ISDIR(status.st_mode):
             self._take_directory(here, status)
         elif stat.S_ISREG(status.st_mode):

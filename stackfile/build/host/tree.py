@@ -84,7 +84,7 @@ class _Resolution:
         if not path.startswith("/"):
             raise ActionError("host-program-missing", f"host path {path!r} is not absolute")
         try:
-            self._collector.bring_tree(os.path.normpath(path))
+            self._collector.bring_tree(path)
         except (FileNotFoundError, NotADirectoryError) as e:
             raise ActionError("host-program-missing", f"there is no {path} on this machine") from e
 

@@ -9,7 +9,7 @@ from stackfile.build.layer import Ground, Made
 from stackfile.build.state import State
 from stackfile.build.steps.base import Inputs, Workshop
 from stackfile.images.archive import Member
-from stackfile.images.view import MergedView
+from stackfile.images.view import MergedView, absolute
 from stackfile.model.stack import Step
 from stackfile.provider.engine import Progress
 
@@ -33,7 +33,7 @@ class WorkdirInstruction:
 
 def resolved(text: str, state: State) -> str:
     """A path of a step: relative ones are below the working directory so far."""
-    return posixpath.normpath(posixpath.join(state.config.working_dir or "/", text))
+    return absolute(posixpath.join(state.config.working_dir or "/", text))
 
 
 def make_directory(ground: Ground, path: str) -> Made:
