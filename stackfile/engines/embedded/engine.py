@@ -60,9 +60,11 @@ class EmbeddedEngine:
         self._composition = composition
 
     async def close(self) -> None:
-        """Let go of everything; containers keep running."""
+        """Let go of everything; containers keep running. Where none runs, bridges and rules go too until the next open."""
         composition, self._composition = self._composition, None
         if composition is not None:
+            if not any(container.alive for container in composition.registry.all()):
+                composition.core.network.teardown()
             await composition.close()
 
     async def info(self) -> EngineInfo:
