@@ -75,7 +75,7 @@ def read_keyed(path: str) -> dict[str, int]:
 def write_text(path: str, value: str) -> None:
     """Write a control file in one write. Raises KernelError naming the file and the value."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, value.encode())
         finally:

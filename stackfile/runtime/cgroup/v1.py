@@ -97,7 +97,7 @@ class Cpu(Controller):
         shares = read_number(f"{path}/cpu.shares")
         return {
             "nano_cpus": (str(given * 1_000_000_000 // period), f"{path}/cpu.cfs_quota_us"),
-            "cpu_shares": (str(0 if shares == 1024 else shares), f"{path}/cpu.shares"),
+            "cpu_shares": (str(shares), f"{path}/cpu.shares"),
         }
 
 

@@ -89,8 +89,8 @@ def weight(cpu_shares: int) -> int:
 
 
 def shares(cpu_weight: int) -> int:
-    """The smallest shares that give `cpu_weight`; 0 for the default."""
-    return 0 if cpu_weight in (0, 100) else 2 - (-(cpu_weight - 1) * 262142 // 9999)
+    """The smallest shares that give `cpu_weight` (some 26 of them give the same)."""
+    return 2 - (-(cpu_weight - 1) * 262142 // 9999) if cpu_weight else 0
 
 
 class Cpuset(Controller):

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stackfile.errors import ActionError
+from stackfile.images.snapshots import RootMount
+from stackfile.model.container import ContainerSpec, ExecSpec
+from stackfile.model.image import ImageConfig
+from stackfile.model.stack import Mount, Ulimit
+from stackfile.runtime import codec
+from stackfile.runtime.compile import command, compile_container, compile_exec, signal_number
+from stackfile.runtime.instructions import (
+    Account,
+    BindMount,
+    CgroupHandle,
+    ExecInstructions,
+    Instructions,
+    Rlimit,
+    TmpfsMount,
+)
+from stackfile.runtime.machine import Machine
+
+ROOT = RootMount(kind="overlay", lower=("/l/2", "/l/1"), upper="/u", work="/w")
+CGROUP = CgroupHandle(version=1, paths=("/sys/fs/cgroup/memory/x/y",), views=(("memory", "memory"),))
+
+
+def compiled(spec: ContainerSpec, image: ImageConfig = ImageConfig(), **rest: Any) -> Instructions:  # noqa: B008
+    options: dict[str, Any] = {
+        "identity": "f" * 64,
+        "hostname": "host",
+        "environment": (),
+        "log_dir": "/logs",
+        "run_dir": "/run/c",
+        "account": Account(home="/root"),
+        "machine": Machine(),
+        "cgroup": CGROUP,
+    }
+    return compile_container(spec, image, ROOT, **{**options, **rest})
+
+
+RUN = ContainerSpec(command=("run",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "image", "argv"),
+    [
+        (ContainerSpec(), ImageConfig(command=("a",)), ("a",)),
+        (ContainerSpec(), ImageConfig(entrypoint=("e",), command=("a",)), ("e", "a")),
+        (ContainerSpec(command=("b",)), ImageConfig(entrypoint=("e",), command=("a",)), ("e", "b")),
+        (ContainerSpec(entrypoint=("f",)), ImageConfig(entrypoint=("e",), command=("a",)), ("f",)),
+        (ContainerSpec(entrypoint=("f",), command=("b",)), ImageConfig(command=("a",)), ("f", "b")),
+        (ContainerSpec(entrypoint=(), command=("b",)), ImageConfig(entrypoint=("e",)), ("b",)),
+    ],
+)
+def test_command(spec: ContainerSpec, image: ImageConfig, argv: tuple[str, ...]) -> None:
+    assert command(spec, image) == argv
+
+
+@pytest.mark.parametrize("image", [ImageConfig(), ImageConfig(command=("",))])
+def test_no_command(image: ImageConfig) -> None:
+    with pytest.raises(ActionError) as caught:
+        command(ContainerSpec(), image)
+    assert caught.value.reason == "bad-request"
+
+
+def test_environment_order_and_override() -> None:
+    image = ImageConfig(environment=("PATH=/app", "A=image", "GONE=x"))
+    made = compiled(RUN, image, environment=["A=own", "B=b", "GONE"])
+    assert made.process.environment == ("PATH=/app", "HOSTNAME=host", "A=own", "B=b", "HOME=/root")
+    assert compiled(ContainerSpec(command=("x",), tty=True)).process.environment[2] == "TERM=xterm"
+    assert "HOME=/h" in compiled(RUN, environment=["HOME=/h"]).process.environment
+
+
+def test_own_files_give_way_to_mounts() -> None:
+    mounts = [BindMount(source="/x", target="/etc/hosts"), BindMount(source="/y", target="/")]
+    made = compiled(RUN, mounts=mounts, files_dir="/f")
+    assert [mount.target for mount in made.mounts] == ["/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"]
+    assert made.mounts[-1].source == "/x"
+
+
+def test_tmpfs() -> None:
+    spec = ContainerSpec(
+        command=("x",),
+        mounts=(
+            Mount(
+                type="tmpfs", target="/t", tmpfs_size=5, tmpfs_mode=0o700, tmpfs_options="exec,uid=3", read_only=True
+            ),
+            Mount(type="volume", target="/v", source="v"),
+        ),
+    )
+    assert compiled(spec).tmpfs == (TmpfsMount(target="/t", size=5, mode=0o700, options=("exec", "uid=3", "ro")),)
+
+
+def test_limits_are_clamped_with_a_warning() -> None:
+    spec = ContainerSpec(
+        command=("x",), ulimits=(Ulimit(name="nofile", soft=100, hard=50000), Ulimit(name="core", soft=-1, hard=-1))
+    )
+    made = compiled(spec, machine=Machine(hard_limits={7: 20000, 4: -1}))
+    assert made.process.rlimits == (Rlimit(resource=7, soft=100, hard=20000), Rlimit(resource=4, soft=-1, hard=-1))
+    assert len(made.warnings) == 1
+    free = compiled(spec)
+    assert (free.process.rlimits[0].hard, free.warnings) == (50000, ())
+
+
+def test_security() -> None:
+    plain = compiled(RUN)
+    assert plain.process.security.capabilities == 0xA80425FB
+    assert plain.process.security.seccomp
+    assert "/proc/kcore" in plain.masked_paths
+    privileged = compiled(ContainerSpec(command=("x",), privileged=True))
+    assert (privileged.process.security.seccomp, privileged.masked_paths, privileged.readonly_paths) == (b"", (), ())
+    loose = compiled(ContainerSpec(command=("x",), security_opt=("seccomp=unconfined", "no-new-privileges:true")))
+    assert loose.process.security.seccomp == b""
+    assert loose.process.security.no_new_privileges
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ContainerSpec(command=("x",), ulimits=(Ulimit(name="nofiles", soft=1, hard=1),)),
+        ContainerSpec(command=("x",), cap_add=("FLY",)),
+        ContainerSpec(command=("x",), security_opt=("magic",)),
+        ContainerSpec(command=("x",), security_opt=("seccomp=/profile.json",)),
+    ],
+)
+def test_impossible_specs(spec: ContainerSpec) -> None:
+    with pytest.raises(ActionError) as caught:
+        compiled(spec)
+    assert caught.value.reason == "bad-request"
+
+
+def test_exec() -> None:
+    made = compiled(ContainerSpec(command=("x",), working_dir="/w"), environment=["A=1", "B=2"])
+    spec = ExecSpec(argv=("ls",), environment=("A=3", "B"), tty=True)
+    given = compile_exec(made, spec, Account(uid=5, home="/five"), exec_id="e", machine=Machine())
+    environment = given.process.environment
+    assert {"A=3", "TERM=xterm", "HOME=/five"} <= set(environment)
+    assert not any(row.startswith("B=") for row in environment)
+    assert (given.process.working_dir, given.process.tty) == ("/w", True)
+    assert given.process.security == made.process.security
+    strong = compile_exec(made, ExecSpec(argv=("x",), privileged=True), Account(), exec_id="e", machine=Machine())
+    assert (strong.process.security.capabilities, strong.process.security.seccomp) == ((1 << 41) - 1, b"")
+
+
+def test_instructions_survive_the_wire() -> None:
+    spec = ContainerSpec(command=("x", "\udcff"), ulimits=(Ulimit(name="nofile", soft=1, hard=2),), tty=True)
+    made = compiled(spec, files_dir="/f", environment=["S=\udc80"])
+    assert codec.decode(codec.encode(made), Instructions) == made
+    given = compile_exec(made, ExecSpec(argv=("y",)), Account(groups=(1, 2)), exec_id="e", machine=Machine())
+    assert codec.decode(codec.encode(given), ExecInstructions) == given
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("SIGTERM", 15), ("term", 15), ("9", 9), ("SIGRTMIN+3", 37), ("RTMIN", 34), ("SIGHUP", 1)]
+)
+def test_signals(name: str, number: int) -> None:
+    assert signal_number(name) == number
+
+
+@pytest.mark.parametrize("name", ["", "0", "65", "SIGNOPE", "RTMIN+x"])
+def test_unknown_signals(name: str) -> None:
+    with pytest.raises(ActionError):
+        signal_number(name)
