@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.networks import Networks
@@ -12,6 +12,9 @@ from stackfile.model import labels
 from stackfile.model.container import NetworkRecord
 from stackfile.model.observed import Drift
 from stackfile.model.stack import Resources
+from stackfile.network.publication import PortKey
+
+Backends = tuple[tuple[str, int], ...]
 
 _TOLERANCE = {"memory": 4095, "memory_reservation": 4095, "nano_cpus": 10_000, "cpu_shares": 39}
 """How far the kernel may round: to pages, to microseconds of a period, to the weights of cgroup v2."""
@@ -29,10 +32,11 @@ class DriftFinder:
     def find(self, project: str) -> list[Drift]:
         """Everything of the project that is not as it was applied."""
         found: list[Drift] = []
+        present = self._core.network.published()
         for container in self._registry.all():
             if container.project == project and container.alive:
                 found += self._limits(container)
-                found += self._published(container)
+                found += self._published(container, present)
         for network in self._networks.list(project):
             found += self._network(network)
         return found
@@ -43,10 +47,9 @@ class DriftFinder:
             if expected is not None and not _same(field, expected, actual):
                 yield self._of(container, field, expected, actual, place)
 
-    def _published(self, container: Container) -> Iterator[Drift]:
-        kernel = self._core.network.published()
+    def _published(self, container: Container, present: Mapping[PortKey, Backends]) -> Iterator[Drift]:
         for key, backends in self._ports.expected(container).items():
-            actual = kernel.get(key)
+            actual = present.get(key)
             if actual is None or set(actual) != set(backends):
                 yield self._of(container, "ports", _targets(backends), _targets(actual or ()), f"nftables: {key}")
 
@@ -102,5 +105,5 @@ def _members(text: str) -> set[int]:
     return found
 
 
-def _targets(backends: tuple[tuple[str, int], ...]) -> str:
+def _targets(backends: Backends) -> str:
     return ", ".join(sorted(f"{address}:{port}" for address, port in backends)) or "nothing"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stackfile.engines.embedded import names
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.labelled import attributes
@@ -177,7 +178,7 @@ class Execs:
         )
         if not detach:
             return streams
-        asyncio.ensure_future(_discard(streams))  # noqa: RUF006  (ends with the process)
+        spawn(_discard(streams), f"output of exec {item.id[:12]}")
         return None
 
     async def _kill(self, item: _Exec) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from stackfile import log
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.lifecycle import Lifecycle
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.runner import Runner
-from stackfile.errors import StackfileError
 from stackfile.runtime.shim_client import Exit, ShimClient
-
-_LOG = log.get("exits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class ExitRouter:
         if self._held is not None:
             self._held.append(end)
             return
-        task = asyncio.ensure_future(self._guarded(end))
+        task = spawn(self._hand_out(end), f"end of {end.container[:12]} {end.exec_id[:12]}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -51,18 +48,12 @@ class ExitRouter:
         """Hand out what was held back, and from now on everything as it comes."""
         held, self._held = self._held or [], None
         for end in held:
-            await self._guarded(end)
+            await spawn(self._hand_out(end), f"end of {end.container[:12]} {end.exec_id[:12]}")
 
     async def drain(self) -> None:
         """Until every report that arrived is dealt with."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    async def _guarded(self, end: Exit) -> None:
-        try:
-            await self._hand_out(end)
-        except (StackfileError, OSError):
-            _LOG.exception("end of %s %s", end.container[:12], end.exec_id[:12])
 
     async def _hand_out(self, end: Exit) -> None:
         parts = self._receivers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 
 from stackfile import log
 from stackfile.engines.embedded import clock
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
@@ -77,7 +79,7 @@ class Lifecycle:
             except StackfileError:
                 # Docker's clients wait for this removal before they show the error.
                 if container.spec.auto_remove:
-                    asyncio.ensure_future(self._auto_remove(container))  # noqa: RUF006  (short; nobody waits for it)
+                    spawn(self._auto_remove(container), f"removal of {container.name}")
                 raise
             return True
 
@@ -101,7 +103,7 @@ class Lifecycle:
 
     async def _launch(self, container: Container) -> None:
         try:
-            running = await self._launcher.launch(container)
+            running = await self._launched(container)
         except StackfileError as error:
             code = _FAILURES.get(error.reason, 128)
             self._registry.set_state(container, status=_ended_status(container), exit_code=code, error=str(error))
@@ -110,6 +112,16 @@ class Lifecycle:
         self.entered(container, running, clock.rfc3339(clock.now_ns()))
         self._bus.publish("container", "start", container.id, attributes(container))
         self._supervision.watch(container)
+
+    async def _launched(self, container: Container) -> Running:
+        try:
+            return await self._launcher.launch(container)
+        except OSError as error:
+            reason = "disk-full" if error.errno == errno.ENOSPC else "action-failed"
+            where = f": {error.filename}" if error.filename else ""
+            raise ActionError(
+                reason, f"container {container.name} does not start{where}", cause=error.strerror or str(error)
+            ) from error
 
     def entered(self, container: Container, running: Running, started_at: str) -> None:
         """Record that the container runs as this process, freshly started."""
@@ -321,7 +333,7 @@ class Lifecycle:
         self._ports.release(container)
         self._registry.set_state(container, status="exited")
         if container.spec.auto_remove and not container.keep:
-            asyncio.ensure_future(self._auto_remove(container))  # noqa: RUF006  (short; nobody waits for it)
+            spawn(self._auto_remove(container), f"removal of {container.name}")
 
     async def _auto_remove(self, container: Container) -> None:
         try:

@@ -66,6 +66,7 @@ class Namespaces:
                 self._core.network.attach(container.id, descriptor, interface, network, endpoint, route)
             finally:
                 os.close(descriptor)
+            container.reachable = True
         container.place = replace(
             place,
             endpoints=(*place.endpoints, endpoint),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from stackfile import log, wire
 from stackfile.engines.embedded import clock, order, restarts
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.exits import ExitRouter
@@ -236,7 +237,7 @@ class Recovery:
         for container in candidates:
             self._.lifecycle.expect(container)
         for container in candidates:
-            self._boot.append(asyncio.ensure_future(self._start_in_order(container, candidates)))
+            self._boot.append(spawn(self._start_in_order(container, candidates), f"start of {container.name}"))
 
     async def _start_in_order(self, container: Container, candidates: Sequence[Container]) -> None:
         for other, condition in order.dependencies(container, candidates):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from stackfile import log
 from stackfile.engines.embedded import clock, restarts
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.health import OUTPUT, Machine, argv, effective
@@ -58,7 +59,7 @@ class Supervision:
         """Call `start` after the back-off that the container's history asks for. `uptime` in seconds."""
         delay = restarts.next_delay(self._delays.get(container.id, 0.0), uptime)
         self._delays[container.id] = delay
-        self._restarts[container.id] = asyncio.ensure_future(self._restart(container, delay, start))
+        self._restarts[container.id] = spawn(self._restart(container, delay, start), f"restart of {container.name}")
 
     def cancel_restart(self, container: Container) -> None:
         """Forget a restart that is due, unless it is the caller."""
@@ -99,7 +100,7 @@ class Supervision:
             machine.health = known
         self._set(container, machine.health)
         command = argv(check, image.shell)
-        self._probes[container.id] = asyncio.ensure_future(self._probe(container, machine, command))
+        self._probes[container.id] = spawn(self._probe(container, machine, command), f"health of {container.name}")
 
     def unwatch(self, container: Container) -> None:
         """Stop probing."""
