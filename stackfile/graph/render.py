@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import networkx
 
@@ -44,25 +44,31 @@ def _text(graph: networkx.DiGraph[str]) -> str:
     """A tree below each node that nothing depends on. A subtree is drawn once; later `…` refers to it."""
     lines: list[str] = []
     drawn: set[str] = set()
-    roots = [node for node in graph if not graph.in_degree(node)] or list(graph)[:1]
-    for root in roots:
+    for root in [node for node in graph if not graph.in_degree(node)] or list(graph)[:1]:
         lines.append(root)
         drawn.add(root)
-        _branches(graph, root, "", lines, drawn)
+        lines.extend(_branches(graph, root, drawn))
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _branches(graph: networkx.DiGraph[str], node: str, indent: str, lines: list[str], drawn: set[str]) -> None:
-    children = list(graph.successors(node))
-    for number, child in enumerate(children, 1):
-        last = number == len(children)
-        label = _label(graph, node, child)
-        again = child in drawn and graph.out_degree(child) > 0
+def _branches(graph: networkx.DiGraph[str], root: str, drawn: set[str]) -> Iterator[str]:
+    """The lines below a root, depth first; iterative, since a chain of services may be long."""
+    pending = _children(graph, root, "")
+    while pending:
+        parent, node, indent, last = pending.pop()
+        label = _label(graph, parent, node)
+        again = node in drawn and graph.out_degree(node) > 0
         suffix = (f" ({label})" if label else "") + (" …" if again else "")
-        lines.append(f"{indent}{'└── ' if last else '├── '}{child}{suffix}")
+        yield f"{indent}{'└── ' if last else '├── '}{node}{suffix}"
         if not again:
-            drawn.add(child)
-            _branches(graph, child, indent + ("    " if last else "│   "), lines, drawn)
+            drawn.add(node)
+            pending += _children(graph, node, indent + ("    " if last else "│   "))
+
+
+def _children(graph: networkx.DiGraph[str], node: str, indent: str) -> list[tuple[str, str, str, bool]]:
+    """(parent, child, indent, whether it is the last) of what a node depends on, the last first."""
+    children = list(graph.successors(node))[::-1]
+    return [(node, child, indent, number == 0) for number, child in enumerate(children)]
 
 
 def _quoted(text: str) -> str:
