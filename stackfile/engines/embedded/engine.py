@@ -60,7 +60,7 @@ class EmbeddedEngine:
         self._composition = composition
 
     async def close(self) -> None:
-        """Let go of everything; containers keep running. Where none runs, bridges and rules go too until the next open."""
+        """Let go of everything; containers keep running. Where none runs, bridges and rules go until the next open."""
         composition, self._composition = self._composition, None
         if composition is not None:
             if not any(container.alive for container in composition.registry.all()):
