@@ -9,6 +9,7 @@ from dataclasses import dataclass
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 10, 15, 29
 _LONGEST_TABLE = 16 << 20
+_LARGEST_FILE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,8 @@ class _Reader:
         raise ValueError("the string table lies in no segment")
 
     def _bytes(self, offset: int, size: int) -> bytes:
-        if size > _LONGEST_TABLE:
-            raise ValueError("a table is too long")
+        if size > _LONGEST_TABLE or offset > _LARGEST_FILE:
+            raise ValueError("a table is too long or too far away")
         return os.pread(self._fd, size, offset)
 
     def _unpack(self, form: str, data: bytes) -> tuple[int, ...]:
