@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import termios
+import time
 
 import pexpect
 import pytest
@@ -142,6 +143,8 @@ def test_second_ctrl_c_detaches(terminal: Terminal) -> None:
     child = terminal.start("build", "--no-cache", "slow")
     child.expect("image.slow +building")
     child.sendintr()
+    # Two that are pending at once would be one to the kernel.
+    time.sleep(0.3)
     child.sendintr()
     assert end(child) == 130
     assert "Interrupted." not in child.before
