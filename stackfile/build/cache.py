@@ -54,10 +54,11 @@ class BuildCache:
 
     # ---- why not
 
-    def remember(self, place: str, last: Last, files: Mapping[str, str]) -> None:
+    def remember(self, place: str, last: Last, inputs: Inputs) -> None:
         """Note what the step at a place depended on. Nothing is written when it is what was noted."""
         if self._last(place) == last:
             return
+        files = inputs.files()
         if files:
             self._rows.put_cache(f"files:{place}", wire.encode(files).decode())
         self._rows.put_cache(f"last:{place}", wire.encode(last).decode())

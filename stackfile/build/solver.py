@@ -123,7 +123,7 @@ class Solver:
 
     def _note(self, place: str, last: Last, inputs: Inputs) -> None:
         if self.progress is not None:
-            self.cache.remember(place, last, inputs.files())
+            self.cache.remember(place, last, inputs)
 
     def _tell(self, step: Step, index: int, reason: str) -> None:
         text = REGISTRY[step.kind].text(step)

@@ -6,6 +6,7 @@ renamed into place.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -72,7 +73,8 @@ class BlobStore:
         with _Writing(self, digest, limit) as writing:
             async for chunk in chunks:
                 writing.write(chunk)
-            return writing.finish()
+            # The sync at the end may take long: not in the loop of whoever receives.
+            return await asyncio.to_thread(writing.finish)
 
     def adopt(self, path: str, digest: str) -> None:
         """Move a file that was hashed while it was written (and lies on this file system) into the store."""

@@ -14,10 +14,8 @@ from tests.unit.images.kit import tree
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    files = {
-        "etc/passwd": "root:x:0:0::/:\nme:x:1000:100:Me:/home/me:/bin/sh\n",
-        "etc/group": "root:x:0:\nus:x:200:me\n",
-    }
+    accounts = "root:x:0:0::/:\nme:x:1000:100:Me:/home/me:/bin/sh\n"
+    files = {"etc/passwd": accounts, "etc/group": "root:x:0:\nus:x:200:me\n"}
     return str(tree(tmp_path / "i", files))
 
 
