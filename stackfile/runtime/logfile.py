@@ -14,7 +14,7 @@ from stackfile.runtime.instructions import Logs
 from stackfile.runtime.logindex import HEADER, LOST, MAGIC, RECORD, SIZE, index_name, log_name
 
 _NONBLOCK = 2  # SPLICE_F_NONBLOCK
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+_COPY = 1 << 16
 
 
 class LogWriter:
@@ -25,6 +25,10 @@ class LogWriter:
         self._stream = stream
         self._log = self._index = -1
         self._offset = 0
+        """End of the log."""
+        self._covered = 0
+        """End of what the index covers."""
+        self._index_end = 0
         self._generation = 1
         self._lost = 0
 
@@ -35,48 +39,60 @@ class LogWriter:
         """
         try:
             if self._log < 0:
-                # No files for a stream that never says anything.
                 os.makedirs(self._logs.directory, mode=0o700, exist_ok=True)
                 self._open()
             moved = os.splice(pipe, self._log, limit, offset_dst=self._offset, flags=_NONBLOCK)
         except BlockingIOError:
             return -1
-        except OSError as error:
-            if error.errno not in _FULL and self._log >= 0:
-                raise
-            return self._discard(pipe, limit)
-        if moved:
-            self._record(moved)
+        except OSError:
+            return self._copy(pipe, limit)
+        self._added(moved)
+        return moved
+
+    def _copy(self, pipe: int, limit: int) -> int:
+        """Where splicing fails: by hand (a file system that cannot splice), or not at all (a full one)."""
+        try:
+            data = os.read(pipe, min(limit, _COPY))
+        except BlockingIOError:
+            return -1
+        try:
+            written = os.pwrite(self._log, data, self._offset) if self._log >= 0 else 0
+        except OSError:
+            written = 0
+        self._lost += len(data) - written
+        self._added(written)
+        return len(data)
+
+    def _added(self, count: int) -> None:
+        """`count` bytes more are in the log: index them, rotate when it is time."""
+        if not count:
+            return
+        self._offset += count
+        try:
+            self._record()
             if self._offset >= self._logs.max_size:
                 self._rotate()
-        return moved
+        except OSError:
+            return  # the next record covers these bytes; the next take opens what could not be made
+
+    def _record(self) -> None:
+        """One record for all that has none. The index holds whole records only: a half-written one is cut off."""
+        now = time.time_ns()
+        rows = RECORD.pack(self._covered, self._offset - self._covered, now)
+        if self._lost:
+            rows = RECORD.pack(self._covered, LOST | self._lost, now) + rows
+        if os.pwrite(self._index, rows, self._index_end) != len(rows):
+            os.ftruncate(self._index, self._index_end)
+            return
+        self._index_end += len(rows)
+        self._covered = self._offset
+        self._lost = 0
 
     def close(self) -> None:
         for fd in (self._log, self._index):
             if fd >= 0:
                 os.close(fd)
         self._log = self._index = -1
-
-    def _record(self, moved: int) -> None:
-        now = time.time_ns()
-        rows = RECORD.pack(self._offset, moved, now)
-        if self._lost:
-            rows = RECORD.pack(self._offset, LOST | self._lost, now) + rows
-        self._offset += moved
-        try:
-            os.write(self._index, rows)
-            self._lost = 0
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-
-    def _discard(self, pipe: int, limit: int) -> int:
-        try:
-            dropped = len(os.read(pipe, min(limit, 1 << 16)))
-        except BlockingIOError:
-            return -1
-        self._lost += dropped
-        return dropped
 
     def _path(self, name: str) -> str:
         return f"{self._logs.directory}/{name}"
@@ -91,28 +107,32 @@ class LogWriter:
             os.close(log)
             raise
         self._log, self._index = log, index
-        status = os.fstat(log)
-        self._offset = status.st_size
-        covered = self._resume_index(status.st_ino)
-        if covered < self._offset:
-            os.write(index, RECORD.pack(covered, self._offset - covered, time.time_ns()))
+        try:
+            status = os.fstat(log)
+            self._offset = status.st_size
+            self._covered = self._resume_index(status.st_ino)
+            if self._covered < self._offset:
+                self._record()
+        except OSError:
+            self.close()
+            raise
 
     def _resume_index(self, inode: int) -> int:
-        """Position the index at its end. Returns how many bytes of the log it covers."""
+        """Find the index's end, cut off half a record. Returns how many bytes of the log it covers."""
         size = os.fstat(self._index).st_size
-        size -= size % SIZE  # a half-written record
-        if size == 0:
-            os.ftruncate(self._index, 0)
-            os.write(self._index, HEADER.pack(MAGIC, self._generation, inode))
+        self._index_end = size - size % SIZE
+        os.ftruncate(self._index, self._index_end)
+        if self._index_end == 0:
+            if os.pwrite(self._index, HEADER.pack(MAGIC, self._generation, inode), 0) != SIZE:
+                os.ftruncate(self._index, 0)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path(index_name(self._stream)))
+            self._index_end = SIZE
             return 0
         _, self._generation, _ = HEADER.unpack(os.pread(self._index, SIZE, 0))
-        os.lseek(self._index, size, os.SEEK_SET)
-        position = size - SIZE
-        while position > 0:
+        for position in range(self._index_end - SIZE, 0, -SIZE):
             offset, length, _ = RECORD.unpack(os.pread(self._index, SIZE, position))
             if not length & LOST:
                 return int(offset + length)
-            position -= SIZE
         return 0
 
     def _rotate(self) -> None:

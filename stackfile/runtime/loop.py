@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import traceback
 from collections.abc import Callable
 
 _TICK = 0.02
@@ -44,9 +45,17 @@ class Loop:
             for fd, events in self._epoll.poll(_TICK if self._ticks else -1):
                 callback = self._callbacks.get(fd)  # an earlier callback may have removed it
                 if callback is not None:
-                    callback(events)
+                    self._guarded(callback, events)
             if self._ticks:
                 self._ticks = [tick for tick in self._ticks if tick()]
+
+    @staticmethod
+    def _guarded(callback: Callback, events: int) -> None:
+        """A fault in one container's handling must not reach the others: it is written to the log."""
+        try:
+            callback(events)
+        except Exception:
+            traceback.print_exc()
 
     def close(self) -> None:
         self._epoll.close()

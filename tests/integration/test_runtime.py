@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -383,3 +385,25 @@ def test_many_at_once(play: Callable[[Scenario], Any]) -> None:
             assert box.output(name) == "hi\n"
 
     play(scenario)
+
+
+def test_a_full_disk_costs_output_only(play: Callable[[Scenario], Any], tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(full)], check=True)
+
+    async def scenario(box: Box) -> None:
+        made = box.instructions("full", *script("seq 1 400000; echo end >&2"))
+        made = replace(made, logs=replace(made.logs, directory=str(full)))
+        box.made["full"] = made
+        await box.shim.start(made, None)
+        assert (await box.ended("full")).status == 0
+        lines = box.output("full", stderr=False).splitlines()
+        assert lines[:1000] == [str(number) for number in range(1, 1001)]
+        end, out, _ = await box.run("next", "echo", "fine")
+        assert (end.status, out) == (0, "fine\n")
+
+    try:
+        play(scenario)
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
