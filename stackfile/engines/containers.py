@@ -5,12 +5,12 @@ One method a kind of resource and action, found by name in a table. All are idem
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import stackfile
 from stackfile.engines import observing, readiness, rollout, strategies
+from stackfile.engines.together import finish_all
 from stackfile.errors import ActionError, ConflictError, NotFoundError
 from stackfile.model import labels
 from stackfile.model.container import NetworkRecord, VolumeRecord
@@ -174,7 +174,7 @@ class ContainerProvider:
     # ---------------------------------------------------------------- services
 
     async def create_service(self, work: Work, name: str, progress: Progress) -> Result:
-        await asyncio.gather(*(self._create(work, instance) for instance in work.action.instances))
+        await finish_all(self._create(work, instance) for instance in work.action.instances)
         return Result(word="started" if work.start else "created")
 
     async def _create(self, work: Work, instance: Instance) -> None:
@@ -215,25 +215,23 @@ class ContainerProvider:
     async def start_service(self, work: Work, name: str, progress: Progress) -> Result:
         for instance in work.action.instances:
             await self._update(work, instance)
-        await asyncio.gather(*(self._engine.container_start(item.container) for item in work.action.instances))
+        await finish_all(self._engine.container_start(item.container) for item in work.action.instances)
         return Result(word="started")
 
     async def stop_service(self, work: Work, name: str, progress: Progress) -> Result:
-        await asyncio.gather(
-            *(
-                _ignoring_missing(self._engine.container_stop(item.container, timeout=work.stop_timeout))
-                for item in work.action.instances
-            )
+        await finish_all(
+            _ignoring_missing(self._engine.container_stop(item.container, timeout=work.stop_timeout))
+            for item in work.action.instances
         )
         return Result(word="stopped")
 
     async def kill_service(self, work: Work, name: str, progress: Progress) -> Result:
         signal = work.signal or "SIGKILL"
-        await asyncio.gather(*(self._kill(item.container, signal) for item in work.action.instances))
+        await finish_all(self._kill(item.container, signal) for item in work.action.instances)
         return Result(word="killed", detail=signal)
 
     async def remove_service(self, work: Work, name: str, progress: Progress) -> Result:
-        await asyncio.gather(*(self._remove(work, item.container) for item in work.action.instances))
+        await finish_all(self._remove(work, item.container) for item in work.action.instances)
         return Result(word="removed")
 
     async def _update(self, work: Work, instance: Instance) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from stackfile.engines.together import all_or_none
 from stackfile.errors import ActionError
 from stackfile.model import labels
 from stackfile.model.container import ContainerRecord
@@ -56,7 +57,7 @@ def replicas(records: Iterable[ContainerRecord], service: str, indices: Sequence
 
 async def wait(engine: Engine, records: Sequence[ContainerRecord], condition: str, timeout: float) -> Result:
     """Until the condition holds for these containers. Raises ActionError naming the one it does not hold for."""
-    words = await asyncio.gather(*(_one(engine, record, condition, timeout) for record in records))
+    words = await all_or_none(_one(engine, record, condition, timeout) for record in records)
     now = [await engine.container_get(record.id) for record in records]
     # The least that holds for all of them: one that only runs makes the service running.
     word = next((item for item in ("started", "running", "healthy", "completed") if item in words), "running")
