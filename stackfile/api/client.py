@@ -243,8 +243,9 @@ class Client:
         return str(json.loads(self._transport.json("POST", path_of("containers", ref, "exec"), body))["Id"])
 
     def exec_start(self, exec_id: str, *, tty: bool = False) -> Hijacked:
+        """ActionError (`command-not-found`, `command-not-executable`) where the command cannot be started."""
         body = json.dumps({"Detach": False, "Tty": tty}).encode()
-        return self._hijack(path_of("exec", exec_id, "start"), body, tty)
+        return self._hijack(path_of("exec", exec_id, "start", errors=True), body, tty)
 
     def exec_detached(self, exec_id: str) -> None:
         """Start without a connection to the process."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stackfile.daemon import responses
+from stackfile.daemon import faults, responses
 from stackfile.daemon.dockerjson import execs, values
+from stackfile.daemon.frames import frame
 from stackfile.daemon.hijack import take_over
 from stackfile.daemon.relay import close, opened, relay
 from stackfile.daemon.routing import DOCKER, OURS, Call, Table
+from stackfile.errors import ActionError, ConflictError, NotFoundError
 
 table = Table(DOCKER)
 _ours = Table(OURS)
@@ -23,22 +25,33 @@ async def create(call: Call) -> web.StreamResponse:
 
 @table.post("/exec/{id}/start", stream=True)
 async def start(call: Call) -> web.StreamResponse:
+    """With `errors=1` a command that cannot be started is an HTTP error; without it is as Docker has it."""
     engine = call.services.engine
     identity = call.path["id"]
     body = await call.json()
     if values.flag(body, "Detach"):
         await opened(engine.exec_start(identity, detach=True), close)
         return responses.empty(200)
-    record = await engine.exec_get(identity)
-    streams = await opened(engine.exec_start(identity), close)
+    spec = (await engine.exec_get(identity)).spec
+    try:
+        streams = await opened(engine.exec_start(identity), close)
+    except ActionError as error:
+        if call.flag("errors") or isinstance(error, NotFoundError | ConflictError):
+            raise
+        return await _failed(call, spec.tty, error)
     assert streams is not None, "an exec that is not detached has streams"
     try:
-        spec = record.spec
         return await take_over(
             call.request, lambda session: relay(session, streams, stdin=spec.stdin, detach_keys=spec.detach_keys)
         )
     finally:
         await streams.close()
+
+
+async def _failed(call: Call, tty: bool, error: ActionError) -> web.StreamResponse:
+    """Docker upgrades before it starts the command, so its clients look for what went wrong in the output."""
+    text = f"{faults.docker_message(error)}\r\n".encode()
+    return await take_over(call.request, lambda session: session.write(text if tty else frame(1, text)))
 
 
 @table.get("/exec/{id}/json")

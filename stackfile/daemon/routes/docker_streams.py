@@ -94,7 +94,7 @@ async def wait(call: Call) -> web.StreamResponse:
         try:
             status = await ended
             answer: dict[str, object] = {"StatusCode": status.exit_code if status.known else 255}
-            if status.error:
+            if not status.known:
                 answer["Error"] = {"Message": status.error}
         except StackfileError as error:
             answer = {"StatusCode": -1, "Error": {"Message": str(error)}, "error": wire.error_to_plain(error)}
