@@ -119,9 +119,7 @@ class NetworkManager:
             self._load_table()
             self._links.create_bridge(record.interface, *_bridge_addresses(record))
             sysctl.write(f"ipv4/conf/{record.interface}/route_localnet", "1")
-            elements = table.add_network(
-                self._table, record.interface, record.subnets, internal=record.internal
-            )  # fmt: skip
+            elements = table.add_network(self._table, record.interface, record.subnets, internal=record.internal)
             self._nft.commit(elements)
             firewall.pass_through(self._nft, self._table, record.interface)
             if not record.internal:
@@ -179,9 +177,7 @@ class NetworkManager:
         with self._lock:
             record = replace(network, interface=self._prefix + network.id[:10])
             name = attachment.link_name(self._prefix, identity, network.id, netns_fd)
-            attachment.attach(
-                self._route, name, netns_fd, interface, record, endpoint, default_route=default_route
-            )  # fmt: skip
+            attachment.attach(self._route, name, netns_fd, interface, record, endpoint, default_route=default_route)
             self._addresses[identity, network.id] = endpoint.ipv4
 
     def detach(

@@ -16,7 +16,8 @@ RESOLV_CONF = "/etc/resolv.conf"
 _PORT = 53
 _PATIENCE = 1.0
 """Seconds for one server; a client itself waits 5 s before it asks again."""
-_ROUNDS = 2
+_MOST = 3
+"""Servers that are asked for one query, as in resolv.conf(5)."""
 _REST = 10.0
 """Seconds for which a server that did not answer is asked once only, and briefly."""
 _BRIEF = 0.25
@@ -62,7 +63,8 @@ class Forwarder:
     async def ask(self, query: bytes, question: Question, servers: Sequence[str], *, stream: bool = False) -> bytes:
         """The answer of the first server that gives one, with the id of `query`.
 
-        Where none does within about 2 s: NXDOMAIN for a single label, which the outside hardly knows, else SERVFAIL.
+        Where none does (known after at most 3 s, and while they rest 0.75): NXDOMAIN for a single label, which the
+        outside hardly knows, else SERVFAIL.
         """
         if self._count < _MAX_OUTSTANDING:
             self._count += 1
@@ -81,11 +83,13 @@ class Forwarder:
         return query[:2] + packet.answer(query, question, (), code)
 
     def _plan(self, servers: Sequence[str]) -> list[tuple[float, str]]:
-        """(patience, server) in the order of asking: those that answered lately, twice round; the others briefly."""
+        """(patience, server) in the order of asking: those that answered lately, a single one twice; others briefly."""
         now = time.monotonic()
         fresh = [server for server in servers if self._resting.get(server, 0) <= now]
         tired = [server for server in servers if server not in fresh]
-        return [(_PATIENCE, server) for _ in range(_ROUNDS) for server in fresh][:4] + [(_BRIEF, s) for s in tired[:2]]
+        if len(fresh) == 1:
+            fresh *= 2  # a datagram may get lost
+        return [(_PATIENCE, server) for server in fresh[:_MOST]] + [(_BRIEF, server) for server in tired[:_MOST]]
 
     async def _try(self, query: bytes, question: Question, server: str, patience: float, *, stream: bool) -> bytes:
         identity = os.urandom(2) + query[2:]
