@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 from stackfile.errors import ActionError, KernelError
 
+_GRAVE = "removed-"
+
 
 def temporary_name(directory: str, prefix: str) -> str:
     """A name in `directory` that nobody else uses."""
@@ -90,15 +92,31 @@ def sync_filesystem(path: str) -> None:
         os.close(fd)
 
 
-def discard(path: str, temporary: str) -> None:
-    """Remove a published directory: out of sight by one rename, then deleted. Absent ones are no error."""
+def bury(path: str, temporary: str) -> str:
+    """Take a published directory out of sight by one rename; it is deleted later, by whoever has the time (`sweep`)
+    or at the next start. Returns where it lies; "" when there was none.
+    """
     os.makedirs(temporary, mode=0o700, exist_ok=True)
-    grave = temporary_name(temporary, "removed-")
+    grave = temporary_name(temporary, _GRAVE)
     try:
         os.rename(path, grave)
     except FileNotFoundError:
-        return
-    shutil.rmtree(grave)
+        return ""
+    return grave
+
+
+def sweep(temporary: str) -> None:
+    """Delete what was buried."""
+    for name in os.listdir(temporary):
+        if name.startswith(_GRAVE):
+            shutil.rmtree(f"{temporary}/{name}", ignore_errors=True)
+
+
+def discard(path: str, temporary: str) -> None:
+    """Remove a published directory: out of sight by one rename, then deleted. Absent ones are no error."""
+    grave = bury(path, temporary)
+    if grave:
+        shutil.rmtree(grave)
 
 
 def write_file(path: str, data: bytes, mode: int = 0o600) -> None:

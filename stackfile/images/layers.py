@@ -41,8 +41,8 @@ class LayerStore:
         durable.publish_directory(directory, self.path(chain_id))
 
     def remove(self, chain_id: str) -> None:
-        """Delete a layer; absent ones are no error."""
-        durable.discard(self.path(chain_id), self.temporary)
+        """Remove a layer; its files go when the store is swept. Absent ones are no error."""
+        durable.bury(self.path(chain_id), self.temporary)
 
     def list(self) -> Iterator[str]:
         """Chain ids of all layers that are here."""

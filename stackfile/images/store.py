@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from stackfile import digest as digests
 from stackfile import wire
 from stackfile.errors import ActionError, ConflictError, NotFoundError
-from stackfile.images import documents, references
+from stackfile.images import documents, durable, references
 from stackfile.images.blobs import BlobStore
 from stackfile.images.layers import Layer, LayerStore
 from stackfile.images.rows import ImageRows
@@ -128,7 +128,7 @@ class ImageStore:
         """Untag or delete as `docker image rm` does. Returns ("untagged", name) and ("deleted", id) pairs.
 
         `in_use` maps image ids to the containers made from them: such an image is never deleted; with `force` it
-        loses its names. ConflictError (`in-use`), NotFoundError (`image-not-found`).
+        loses its names. Files of layers go with `sweep`. ConflictError (`in-use`), NotFoundError (`image-not-found`).
         """
         identity = self.resolve(ref)
         users = (in_use or {}).get(identity, ())
@@ -172,6 +172,10 @@ class ImageStore:
             else:
                 self._leases.pop(digest, None)
 
+    def sweep(self) -> None:
+        """Delete the files of removed layers. Takes as long as that takes; may be called from any thread."""
+        durable.sweep(self.paths.temporary)
+
     def recover(self, *, keep_blobs: Collection[str] = ()) -> None:
         """At start: empty the temporary directory; delete layers and blobs that no row refers to.
 
@@ -188,6 +192,7 @@ class ImageStore:
         for digest in list(self.blobs.list()):
             if digest not in blobs and digest not in keep_blobs:
                 self.blobs.remove(digest)
+        self.sweep()
 
     # ---- inside
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from stackfile.build.builder import Builder
@@ -45,6 +46,7 @@ class Images:
             users.setdefault(container.spec.image, []).append(container.name)
         identity = self._store.get(ref).id
         done = self._store.remove(ref, force=force, in_use=users)
+        await asyncio.to_thread(self._store.sweep)
         for what, name in done:
             self._bus.publish("image", "untag" if what == "untagged" else "delete", identity, {"name": name})
         return done

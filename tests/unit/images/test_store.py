@@ -85,6 +85,7 @@ def test_removing_keeps_shared_layers(store: ImageStore) -> None:
     assert len(store.lower(base.id)) == 1
     assert len(list(store.layers.list())) == 1
     store.remove("base")
+    store.sweep()
     assert list(store.layers.list()) == []
     assert list(store.blobs.list()) == []
     assert os.listdir(store.paths.temporary) == []
