@@ -4,6 +4,9 @@ other than root cannot write `__pycache__`, and root would do it anew in every c
 The files are made from the sources alone, so that the same sources give the same image: "unchecked hash" pycs
 (PEP 552), marshalled without references (whose presence depends on what else the process holds). This machine's own
 `.pyc` files only save the work of compiling.
+
+Only an interpreter of the same version can do it; so this file also runs alone (`python -I -S -B bytecode.py`), by the
+interpreter that goes into the image, and imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -11,23 +14,43 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import subprocess
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from types import CodeType
 
 _HEADER = 16
 _UNCHECKED_HASH = 1
 _WITHOUT_REFERENCES = 2
+_SLOWEST = 120
+"""Seconds."""
 
 
-def can_compile(tag: str) -> bool:
-    """Whether this process is an interpreter of the same version as the image's."""
-    return sys.implementation.cache_tag == tag
+def compile_all(sources: Sequence[str], tag: str, interpreter: str) -> dict[str, bytes]:
+    """The pycs of source files (those that compile) for the interpreter with cache tag `tag`, at path `interpreter`.
+
+    Empty where that is another version than this process's and cannot be run: the image works without, only slower.
+    """
+    if sys.implementation.cache_tag == tag:
+        made = ((source, compile_source(source)) for source in sources)
+        return {source: data for source, data in made if data is not None}
+    if not interpreter:
+        return {}
+    done = subprocess.run(
+        [interpreter, "-I", "-S", "-B", __file__],
+        input=b"\0".join(os.fsencode(source) for source in sources),
+        capture_output=True,
+        check=False,
+        timeout=_SLOWEST,
+    )
+    return dict(_parse(sources, done.stdout)) if done.returncode == 0 else {}
 
 
-def cached_path(source: str) -> str:
-    """Where the interpreter looks for the compiled form of a source file."""
-    return importlib.util.cache_from_source(source, optimization="")
+def cached_path(source: str, tag: str = "") -> str:
+    """Where an interpreter (this one by default) looks for the compiled form of a source file."""
+    directory, name = os.path.split(source)
+    return f"{directory}/__pycache__/{name.removesuffix('.py')}.{tag or sys.implementation.cache_tag}.pyc"
 
 
 def compile_source(path: str) -> bytes | None:
@@ -71,3 +94,23 @@ def _from_cache(path: str) -> CodeType | None:
     except (ValueError, EOFError, TypeError):
         return None
     return code if isinstance(code, CodeType) and code.co_filename == path else None
+
+
+def _parse(sources: Sequence[str], answer: bytes) -> Iterator[tuple[str, bytes]]:
+    """For each source a length (4 bytes, 0 for none) and that many bytes."""
+    offset = 0
+    for source in sources:
+        length = int.from_bytes(answer[offset : offset + 4], "little")
+        if length:
+            yield source, answer[offset + 4 : offset + 4 + length]
+        offset += 4 + length
+
+
+def _main() -> None:
+    for source in sys.stdin.buffer.read().split(b"\0"):
+        data = compile_source(os.fsdecode(source)) or b""
+        sys.stdout.buffer.write(len(data).to_bytes(4, "little") + data)
+
+
+if __name__ == "__main__":
+    _main()

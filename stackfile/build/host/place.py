@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 
 from stackfile.build.host import bytecode
 from stackfile.build.host.files import HostFile
@@ -24,6 +23,7 @@ def members(tree: HostTree, below: MergedView) -> list[Member]:
         placing.place(file)
     for alias, real in tree.aliases.items():
         placing.alias(alias, real)
+    placing.compile(tree)
     return list(placing.members.values())
 
 
@@ -32,6 +32,8 @@ class _Placing:
         self._below = below
         self._ways: dict[str, str] = {"": ""}
         self._refused: set[str] = set()
+        self._sources: dict[str, dict[str, str]] = {}
+        """Cache tag of an interpreter → its sources here → their paths in the image."""
         self.members: dict[str, Member] = {}
 
     def place(self, file: HostFile) -> None:
@@ -58,14 +60,23 @@ class _Placing:
         if path not in self.members and not self._present(path):
             self._add(path, Member(path=path[1:], type="symlink", mode=0o777, target=real))
 
+    def compile(self, tree: HostTree) -> None:
+        """Add the compiled form of the Python sources."""
+        for tag, sources in self._sources.items():
+            made = bytecode.compile_all(list(sources), tag, _interpreter(tree, tag))
+            for source, data in made.items():
+                target = bytecode.cached_path(sources[source], tag)
+                directory = os.path.dirname(target)
+                self._add(directory, Member(path=directory[1:], type="dir", mode=0o755))
+                self._add(target, Member(path=target[1:], type="file", mode=0o644, size=len(data), content=data))
+
     def _file(self, file: HostFile, path: str) -> None:
         content: bytes | str = file.data.encode() if not file.digest else (file.target or file.path)
         xattrs = {"security.capability": bytes.fromhex(file.capability)} if file.capability else {}
         self._add(path, Member(path=path[1:], type="file", mode=file.mode, uid=file.uid, gid=file.gid, size=file.size,
                                content=content, digest=file.digest, xattrs=xattrs))  # fmt: skip
-        if file.interpreter and bytecode.can_compile(file.interpreter):
-            for member in _compiled(file, path):
-                self._add(f"/{member.path}", member)
+        if file.interpreter:
+            self._sources.setdefault(file.interpreter, {})[file.path] = path
 
     def _add(self, path: str, member: Member) -> None:
         self.members[path] = member
@@ -95,10 +106,8 @@ class _Placing:
             return "symlink" if stat.S_ISLNK(node.status.st_mode) else "other"
 
 
-def _compiled(file: HostFile, path: str) -> Iterator[Member]:
-    data = bytecode.compile_source(file.path)
-    if data is None:
-        return
-    target = bytecode.cached_path(path)[1:]
-    yield Member(path=os.path.dirname(target), type="dir", mode=0o755)
-    yield Member(path=target, type="file", mode=0o644, size=len(data), content=data)
+def _interpreter(tree: HostTree, tag: str) -> str:
+    """Path of the interpreter with a cache tag: `python3.11` for cpython-311."""
+    digits = tag.removeprefix("cpython-")
+    name = f"python{digits[:1]}.{digits[1:]}"
+    return next((file.path for file in tree.files if file.type == "file" and os.path.basename(file.path) == name), "")

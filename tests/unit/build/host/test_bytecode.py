@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stackfile.build.host import bytecode
 
 SOURCE = "NAME = 'a' * 3\n\ndef f(x: int = 1) -> set[int]:\n    return {x, 2, 3}\n\nclass C:\n    'text'\n"
@@ -60,3 +62,17 @@ def test_a_stale_cached_file_is_not_used(tmp_path: Path) -> None:
 def test_what_does_not_compile(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("def (:\n")
     assert bytecode.compile_source(f"{tmp_path}/bad.py") is None
+
+
+def test_by_the_interpreter_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this process has another version, the image's interpreter does it, with the same result."""
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(SOURCE)
+    bad.write_text("def (:\n")
+    tag = sys.implementation.cache_tag
+    here = bytecode.compile_all([str(bad), str(good)], tag, "")
+    assert list(here) == [str(good)]
+    monkeypatch.setattr(sys.implementation, "cache_tag", "cpython-000")
+    assert bytecode.compile_all([str(bad), str(good)], tag, sys.executable) == here
+    assert bytecode.compile_all([str(good)], tag, "") == {}
+    assert bytecode.compile_all([str(good)], tag, "/bin/false") == {}
