@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import struct
 
 from stackfile.errors import KernelError
 from stackfile.kernel import syscalls
@@ -72,6 +74,26 @@ def start_time(pid: int) -> int:
             return int(file.read().rsplit(b")", 1)[1].split()[19])
     except (OSError, IndexError, ValueError):
         return 0
+
+
+_INFO_SIZE = 80
+_INFO_EXIT = 1 << 3
+_PIDFD_GET_INFO = 3 << 30 | _INFO_SIZE << 16 | 0xFF << 8 | 11
+
+
+def exit_status(pidfd: int) -> int | None:
+    """The wait status of a process that was reaped by somebody else (PIDFD_GET_INFO, since Linux 6.15).
+
+    None when the kernel cannot say: an older one, or the process is not reaped yet.
+    """
+    info = bytearray(_INFO_SIZE)
+    struct.pack_into("<Q", info, 0, _INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
+    except OSError:
+        return None
+    (mask,) = struct.unpack_from("<Q", info, 0)
+    return int(struct.unpack_from("<i", info, 60)[0]) if mask & _INFO_EXIT else None
 
 
 def is_alive(pid: int, started: int) -> bool:

@@ -199,21 +199,17 @@ class Containers:
         return None
 
     def _orphaned(self, child: Child) -> None:
-        """A process of our predecessor ended: the supervisor, as its last parent, reaps it and knows how."""
+        """A process of our predecessor ended: its last parent, the supervisor, knows how; else the kernel may."""
         self._loop.remove(child.pidfd)
         deadline = time.monotonic() + _ORPHAN_PATIENCE
 
         def look() -> bool:
-            try:
-                exits = self._supervisor.exits()
-            except EngineError:
-                exits = []
-            for row in exits:
-                if (row.pid, row.start_time) == (child.pid, child.start_time):
-                    code = os.waitstatus_to_exitcode(row.status)
-                    self._end(child, code if code >= 0 else 128 - code, time_ns=row.time_ns)
-                    self._supervisor.forget(row.pid, row.start_time)
-                    return False
+            if self._recorded_end(child):
+                return False
+            status = process.exit_status(child.pidfd)
+            if status is not None:
+                self._end(child, _docker_code(status))
+                return False
             if time.monotonic() < deadline:
                 return True
             self._end(child, 0, reason="the end was not observed: shim and supervisor were both away")
@@ -221,6 +217,18 @@ class Containers:
 
         if look():
             self._loop.every_tick(look)
+
+    def _recorded_end(self, child: Child) -> bool:
+        try:
+            exits = self._supervisor.exits()
+        except EngineError:
+            return False
+        for row in exits:
+            if (row.pid, row.start_time) == (child.pid, child.start_time):
+                self._end(child, _docker_code(row.status), time_ns=row.time_ns)
+                self._supervisor.forget(row.pid, row.start_time)
+                return True
+        return False
 
     def _end(self, child: Child, status: int, *, reason: str = "", time_ns: int = 0) -> None:
         container = child.container
@@ -373,8 +381,12 @@ class Containers:
             if masters and len(held) == 2:
                 self._pump_terminal(container, masters[0], (held[0], held[1]))
             return
-        if len(held) == 2:
-            container.streams.pumps += stdio.pump_outputs(self._loop, held, row.logs)
+        # Without a supervisor's ends the container's own still keep the pipes, and the FIFOs have names.
+        readers = held if len(held) == 2 else stdio.open_outputs(row.run_dir)
+        if readers:
+            container.streams.pumps += stdio.pump_outputs(self._loop, readers, row.logs)
+            if not held:
+                self._hold(f"stdio/{row.container}", readers)
         if row.stdin_open:
             writers = self._fetch(f"stdin/{row.container}")
             container.streams.stdin = writers[0] if writers else -1
@@ -430,6 +442,12 @@ class Containers:
             action()
         except EngineError as error:
             _complain(error)
+
+
+def _docker_code(status: int) -> int:
+    """A wait status as Docker gives it: the exit code, or 128 and the signal."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def _complain(error: StackfileError) -> None:

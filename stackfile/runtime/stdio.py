@@ -184,6 +184,21 @@ def make_outputs(run_dir: str, account: Account) -> tuple[list[int], list[int]]:
     return readers, ends
 
 
+def open_outputs(run_dir: str) -> list[int]:
+    """New read ends of a container's FIFOs; empty when they are gone."""
+    readers: list[int] = []
+    for number in _OUTPUTS:
+        try:
+            readers.append(os.open(f"{run_dir}/{_NAMES[number]}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except FileNotFoundError:
+            continue
+    if len(readers) != len(_OUTPUTS):
+        for fd in readers:
+            os.close(fd)
+        return []
+    return readers
+
+
 def make_input(run_dir: str, account: Account) -> tuple[int, int]:
     """FIFO for stdin: (write end, the container's end)."""
     path = f"{run_dir}/stdin"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from stackfile import settings
 from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
 from stackfile.paths import RunPaths, ensure_private
-from stackfile.supervisor.daemonize import detach, leave_cgroup
+from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup
 from stackfile.supervisor.server import Server
 from stackfile.supervisor.view import complete
 
@@ -63,8 +63,7 @@ def _leave_groups(groups: list[str]) -> None:
     for group in groups:
         root = os.path.dirname(os.path.dirname(group))
         try:
-            with open(f"{root}/cgroup.procs", "w") as file:
-                file.write("0")
+            enter_cgroup(root)
             os.rmdir(group)
             os.rmdir(os.path.dirname(group))
         except OSError:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from stackfile.kernel.syscalls import PR_SET_PDEATHSIG, prctl
 from stackfile.supervisor.protocol import ProcessStatus
 
 _BACK_OFF = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -44,6 +45,8 @@ class Child:
         pid = os.fork()
         if pid == 0:
             try:
+                # Without us nobody would respawn it or hold its descriptors; the next client starts all anew.
+                prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)

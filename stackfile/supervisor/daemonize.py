@@ -74,8 +74,7 @@ def leave_cgroup(parent: str) -> list[str]:
         try:
             os.makedirs(group, exist_ok=True)
             _fill_cpuset(group)
-            with open(f"{group}/cgroup.procs", "w") as procs:
-                procs.write("0")
+            enter_cgroup(group)
             made.append(group)
         except OSError:
             try:
@@ -83,6 +82,13 @@ def leave_cgroup(parent: str) -> list[str]:
             except OSError:
                 continue
     return made
+
+
+def enter_cgroup(group: str) -> None:
+    """Move this (single-threaded) process. On v1 `tasks` costs a fraction of `cgroup.procs`. Raises OSError."""
+    name = "tasks" if os.path.exists(f"{group}/tasks") else "cgroup.procs"
+    with open(f"{group}/{name}", "w") as file:
+        file.write("0")
 
 
 def _fill_cpuset(group: str) -> None:

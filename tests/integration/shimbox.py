@@ -183,10 +183,7 @@ def _read_all(fd: int) -> str:
     return data.decode()
 
 
-@asynccontextmanager
-async def shimbox(settings: Settings, rootfs: str) -> AsyncIterator[Box]:
-    """The box; everything in it is killed and removed in the end."""
-    os.makedirs(settings.run)
+def start_supervisor(settings: Settings) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-I", "-c", _SUPERVISOR],
         env={**os.environ, **settings.environment()},
@@ -195,6 +192,21 @@ async def shimbox(settings: Settings, rootfs: str) -> AsyncIterator[Box]:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ok\n"
+    return process
+
+
+def end_supervisor(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> None:
+    process.send_signal(number)
+    process.wait(20)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@asynccontextmanager
+async def shimbox(settings: Settings, rootfs: str) -> AsyncIterator[Box]:
+    """The box; everything in it is killed and removed in the end."""
+    os.makedirs(settings.run)
+    process = start_supervisor(settings)
     exits: list[Exit] = []
     shim = ShimClient(RunPaths(settings.run).shim, exits.append)
     supervisor = Supervisor(RunPaths(settings.run).supervisor)
@@ -210,6 +222,4 @@ async def shimbox(settings: Settings, rootfs: str) -> AsyncIterator[Box]:
         await shim.close()
         supervisor.close()
         box.cgroups.remove_parent()
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        process.stdout.close()
+        end_supervisor(box.process)

@@ -19,7 +19,7 @@ from stackfile.paths import RunPaths
 from stackfile.runtime.shim_client import ShimClient
 from stackfile.supervisor.client import Supervisor
 from tests.conftest import own_settings
-from tests.integration.shimbox import Box, make_rootfs, shimbox
+from tests.integration.shimbox import Box, end_supervisor, make_rootfs, shimbox, start_supervisor
 from tests.integration.test_runtime import Scenario, script
 
 pytestmark = pytest.mark.root
@@ -160,6 +160,23 @@ def test_a_reader_that_stops_reading_stops_nothing(play: Callable[[Scenario], An
         for number in range(3):
             await box.run(f"r{number}", "true")
         await deaf.close()
+
+    play(scenario)
+
+
+def test_containers_outlive_the_supervisor(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        text = "echo before; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo after; exit 6"
+        started = await box.start("live", *script(text))
+        shim = box.supervisor.status()["shim"].pid
+        end_supervisor(box.process, signal.SIGKILL)
+        await box.until(lambda: not alive(shim) or b"\tZ" in Path(f"/proc/{shim}/status").read_bytes())
+        box.process = start_supervisor(box.settings)
+        assert await box.shim.running() == [started]
+        assert await box.exec("live", "touch", "/tmp/go") == (0, "")
+        end = await box.ended("live")
+        assert (end.status, end.known) == (6, True) if end.known else end.reason
+        assert box.output("live") == "before\nafter\n"
 
     play(scenario)
 
