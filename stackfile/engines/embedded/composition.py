@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
@@ -29,7 +30,7 @@ from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.pool import WorkerPool
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.projects import Projects
-from stackfile.engines.embedded.recovery import Collaborators, Recovery
+from stackfile.engines.embedded.recovery import Recovery
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.streams import Readers, Streams
@@ -43,7 +44,7 @@ from stackfile.network.manager import NetworkManager
 from stackfile.network.resolver_client import ResolverClient
 from stackfile.paths import RunPaths, StatePaths, ensure_private
 from stackfile.runtime.cgroup import Cgroups
-from stackfile.runtime.machine import observe
+from stackfile.runtime.machine import Machine, observe
 from stackfile.runtime.shim_client import ShimClient
 from stackfile.settings import Settings
 from stackfile.store.run import RunStore
@@ -152,13 +153,20 @@ def _core(settings: Settings, paths: StatePaths, exits: ExitRouter) -> Core:
     )
 
 
-def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
-    machine = observe()
-    bus = Bus(core.state.events)
-    registry = Registry(core.state)
-    trash = Trash(core.paths.temporary)
-    pool = WorkerPool(os.cpu_count() or 1)
-    readers = Readers()
+class _Resources(NamedTuple):
+    """What containers are made with."""
+
+    files: FileStore
+    volumes: Volumes
+    networks: Networks
+    ports: Ports
+    discovery: Discovery
+    launcher: Launcher
+    mounts: Mounts
+    namespaces: Namespaces
+
+
+def _resources(core: Core, registry: Registry, bus: Bus, trash: Trash, machine: Machine) -> _Resources:
     files = FileStore(core.paths.files, core.key, core.state.files, registry.file_keys)
     volumes = Volumes(core.paths.volumes, core.state, registry, trash, bus)
     networks = Networks(core.state, core.run, core.network, registry, bus)
@@ -167,18 +175,44 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     mounts = Mounts(core, volumes, files)
     namespaces = Namespaces(core, networks, registry)
     launcher = Launcher(core, registry, mounts, namespaces, discovery, ports, machine)
-    execs = Execs(core, launcher, bus)
-    supervision = Supervision(registry, execs, ports, bus, launcher.image)
+    return _Resources(files, volumes, networks, ports, discovery, launcher, mounts, namespaces)
+
+
+def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
+    machine = observe()
+    bus = Bus(core.state.events)
+    registry = Registry(core.state)
+    trash = Trash(core.paths.temporary)
+    pool = WorkerPool(os.cpu_count() or 1)
+    readers = Readers()
+    made = _resources(core, registry, bus, trash, machine)
+    networks, ports, launcher = made.networks, made.ports, made.launcher
 
     def discard(identity: str, directory: str) -> None:
         readers.when_unread(identity, lambda: trash.discard(directory))
 
-    containers = Containers(core, registry, networks, volumes, mounts, ports, bus, discard)
+    containers = Containers(core, registry, networks, made.volumes, made.mounts, ports, bus, discard)
+    execs = Execs(core, launcher, bus)
+    supervision = Supervision(registry, execs, ports, bus, launcher.image)
     lifecycle = Lifecycle(core, registry, launcher, supervision, execs, ports, bus, containers)
     runner = Runner(core, networks, trash, machine)
     contexts = ContextStore(core.paths, core.images.blobs)
     builder = Builder(core.images, contexts, runner, pool)
     exits.connect(Receivers(core.shim, registry, lifecycle, execs, runner))
+    recovery = Recovery(
+        core,
+        registry,
+        networks,
+        made.discovery,
+        ports,
+        launcher,
+        lifecycle,
+        supervision,
+        made.volumes,
+        runner,
+        trash,
+        exits,
+    )
     return Composition(
         core=core,
         lock=lock,
@@ -189,33 +223,21 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         readers=readers,
         builder=builder,
         images=Images(core.images, contexts, builder, registry, bus),
-        volumes=volumes,
+        volumes=made.volumes,
         networks=networks,
         containers=containers,
         lifecycle=lifecycle,
-        update=Update(core, registry, launcher, mounts, networks, namespaces, discovery, ports, supervision, bus),
+        update=Update(
+            core, registry, launcher, made.mounts, networks, made.namespaces, made.discovery, ports, supervision, bus
+        ),
         supervision=supervision,
         streams=Streams(core, readers),
         execs=execs,
         exits=exits,
-        files=files,
+        files=made.files,
         projects=Projects(core.state, bus),
         info=Info(core, registry),
         drift=DriftFinder(core, registry, networks, ports),
         doctor=Doctor(core),
-        recovery=Recovery(
-            Collaborators(
-                core=core,
-                registry=registry,
-                networks=networks,
-                discovery=discovery,
-                ports=ports,
-                launcher=launcher,
-                lifecycle=lifecycle,
-                supervision=supervision,
-                runner=runner,
-                trash=trash,
-                exits=exits,
-            )
-        ),
+        recovery=recovery,
     )

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from stackfile import log, wire
 from stackfile.engines.embedded import clock, names
 from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.errors import ActionError, ConflictError, StackfileError
 from stackfile.model import labels
@@ -48,7 +49,8 @@ class Networks:
     def restore(self) -> None:
         """Make every bridge that should exist exist (idempotent)."""
         for record in list(self._records.values()):
-            self._store(self._manager.create(record))
+            with step(record.id, f"network {record.name}"):
+                self._store(self._manager.create(record))
 
     def create(self, spec: NetworkRecord) -> NetworkRecord:
         """Make a network; fills id, subnet, gateway and interface. ConflictError (`name-taken`)."""

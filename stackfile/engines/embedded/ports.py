@@ -142,10 +142,12 @@ def wanted(container: Container, image: ImageConfig) -> Iterable[Port]:
     if not spec.publish_all:
         return
     named = {(port.target, port.protocol) for port in spec.ports}
-    for text in dict.fromkeys((*image.exposed_ports, *spec.expose)):
+    for text in (*image.exposed_ports, *spec.expose):
         number, _, protocol = text.partition("/")
-        if number.isdigit() and (int(number), protocol or "tcp") not in named:
-            yield Port(target=int(number), protocol=protocol or "tcp")
+        found = (int(number) if number.isdigit() else 0, protocol or "tcp")
+        if found[0] and found not in named:
+            named.add(found)
+            yield Port(target=found[0], protocol=found[1])
 
 
 def _address(container: Container) -> str:

@@ -12,11 +12,11 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stackfile import log, wire
 from stackfile.engines.embedded import clock, order, restarts
 from stackfile.engines.embedded.background import spawn
+from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.exits import ExitRouter
@@ -30,6 +30,7 @@ from stackfile.engines.embedded.runner import INTENT as STEP
 from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.supervise import Supervision
 from stackfile.engines.embedded.trash import Trash
+from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import StackfileError
 from stackfile.model.container import NetworkRecord
 from stackfile.runtime.shim_client import Exit, Running
@@ -42,52 +43,62 @@ _DEPENDENCY_PATIENCE = 300.0
 """Seconds for which a container waits for its dependencies after a reboot before it starts all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collaborators:
-    """What recovery works with."""
-
-    core: Core
-    registry: Registry
-    networks: Networks
-    discovery: Discovery
-    ports: Ports
-    launcher: Launcher
-    lifecycle: Lifecycle
-    supervision: Supervision
-    runner: Runner
-    trash: Trash
-    exits: ExitRouter
-
-
 class Recovery:
     """Runs once, at open, before anybody else may ask for anything."""
 
-    def __init__(self, parts: Collaborators) -> None:
-        self._ = parts
+    def __init__(
+        self,
+        core: Core,
+        registry: Registry,
+        networks: Networks,
+        discovery: Discovery,
+        ports: Ports,
+        launcher: Launcher,
+        lifecycle: Lifecycle,
+        supervision: Supervision,
+        volumes: Volumes,
+        runner: Runner,
+        trash: Trash,
+        exits: ExitRouter,
+    ) -> None:
+        self._core = core
+        self._registry = registry
+        self._networks = networks
+        self._discovery = discovery
+        self._ports = ports
+        self._launcher = launcher
+        self._lifecycle = lifecycle
+        self._supervision = supervision
+        self._volumes = volumes
+        self._runner = runner
+        self._trash = trash
+        self._exits = exits
         self._boot: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Bring everything into agreement. Containers of a rebooted machine start in the background."""
-        self._.core.network.setup()
+        with step("network", "settling what was half done"):
+            self._core.network.setup()
         self._undo_networks()
-        self._.networks.restore()
-        running = {item.container: item for item in await self._.core.shim.running() if not item.exec_id}
+        self._networks.restore()
+        running = {item.container: item for item in await self._core.shim.running() if not item.exec_id}
         lost: list[Container] = []
-        for container in self._.registry.all():
+        for container in self._registry.all():
             item = running.pop(container.id, None)
             if item is not None:
-                await self._adopt(container, item)
+                with step(container.id, "adoption"):
+                    await self._adopt(container, item)
             elif container.state.running or container.state.status == "removing":
                 lost.append(container)
         for item in running.values():
             await self._end_stranger(item)
         await self._undo_intents()
-        await self._.exits.release()
-        await self._.discovery.replace()
-        self._.ports.release_unknown()
+        await self._exits.release()
+        await self._discovery.replace()
+        self._ports.release_unknown()
         await self._settle_lost(lost)
         await self._sweep()
-        if self._.core.run.fresh:
+        if self._core.run.fresh:
             self._start_after_boot()
 
     def close(self) -> None:
@@ -103,38 +114,33 @@ class Recovery:
         started_at = state.started_at if state.running and state.pid == running.pid else ""
         _LOG.info("adopting %s, pid %d", container.name, running.pid)
         container.start_time = running.start_time
-        self._.core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
+        self._core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
         if started_at:
             status = "paused" if state.status == "paused" else "running"
-            self._.registry.set_state(container, status=status, pid=running.pid)
+            self._registry.set_state(container, status=status, pid=running.pid)
         else:
             container.desired = RUNNING
-            self._.lifecycle.entered(container, running, clock.rfc3339(_started_ns(running)))
+            self._lifecycle.entered(container, running, clock.rfc3339(_started_ns(running)))
         self._lease_again(container)
         container.reachable = bool(container.place.endpoints)
-        self._adopt_ports(container)
+        with step(container.id, "ports"):
+            self._ports.adopt(container)
+            self._ports.refresh(container)
         await self._serve_again(container)
-        self._.supervision.watch(container)
-
-    def _adopt_ports(self, container: Container) -> None:
-        try:
-            self._.ports.adopt(container)
-            self._.ports.refresh(container)
-        except StackfileError as error:
-            _LOG.warning("ports of %s: %s", container.name, error)
+        self._supervision.watch(container)
 
     def _lease_again(self, container: Container) -> None:
         for endpoint in container.place.endpoints:
-            self._.core.run.lease(endpoint.network_id, [endpoint.ipv4], container.id)
-            network = self._.networks.get(endpoint.network_id)
+            self._core.run.lease(endpoint.network_id, [endpoint.ipv4], container.id)
+            network = self._networks.get(endpoint.network_id)
             if network is not None and network.name == DEFAULT:
-                self._.networks.default(container.id)
+                self._networks.default(container.id)
 
     async def _serve_again(self, container: Container) -> None:
-        sockets = self._.core.supervisor.fetch(f"dns/{container.id}")
+        sockets = self._core.supervisor.fetch(f"dns/{container.id}")
         try:
             if len(sockets) == 2:
-                await self._.core.resolver.serve(container.id, sockets[0], sockets[1])
+                await self._core.resolver.serve(container.id, sockets[0], sockets[1])
         finally:
             for socket in sockets:
                 os.close(socket)
@@ -146,96 +152,95 @@ class Recovery:
 
         The supervisor may know how an orphan ended; else it is not known, and recorded as such.
         """
-        rows = {row.container: row for row in self._.core.run.list_running()}
-        orphans = {(end.pid, end.start_time): end for end in self._.core.supervisor.exits()}
+        rows = {row.container: row for row in self._core.run.list_running()}
+        orphans = {(end.pid, end.start_time): end for end in self._core.supervisor.exits()}
         for container in lost:
             if not container.alive:
                 await self._rest(container)
-            elif self._.core.run.fresh:
-                self._.lifecycle.lost_at_reboot(container)
+            elif self._core.run.fresh:
+                self._lifecycle.lost_at_reboot(container)
                 if container.spec.auto_remove:
-                    await self._.lifecycle.remove(container, volumes=True)
+                    await self._lifecycle.remove(container, volumes=True)
             else:
                 row = rows.get(container.id)
                 orphan = orphans.get((row.pid, row.start_time)) if row else None
-                await self._.lifecycle.ended(container, _end(container, orphan))
+                await self._lifecycle.ended(container, _end(container, orphan))
                 if orphan is not None:
-                    self._.core.supervisor.forget(orphan.pid, orphan.start_time)
+                    self._core.supervisor.forget(orphan.pid, orphan.start_time)
 
     async def _rest(self, container: Container) -> None:
         """One that waited for its next start, or whose removal was under way."""
         if container.state.status == "removing":
-            await self._.lifecycle.remove(container, force=True)
-        elif container.state.status == "restarting" and not self._.core.run.fresh:
-            self._.supervision.restart_later(container, 0.0, lambda: self._.lifecycle.start_again(container))
+            await self._lifecycle.remove(container, force=True)
+        elif container.state.status == "restarting" and not self._core.run.fresh:
+            self._supervision.restart_later(container, 0.0, lambda: self._lifecycle.start_again(container))
         elif container.state.status == "restarting":
-            self._.registry.set_state(container, status="exited")
+            self._registry.set_state(container, status="exited")
 
     async def _end_stranger(self, running: Running) -> None:
         """A process of the shim's that no container here is: its record is gone, or it was a build's step."""
         _LOG.info("ending %s, which nobody knows", running.container[:12])
         try:
-            await self._.core.shim.signal(running.container, 9)
+            await self._core.shim.signal(running.container, 9)
         except StackfileError as error:
             _LOG.warning("%s", error)
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            if not any(item.container == running.container for item in await self._.core.shim.running()):
+            if not any(item.container == running.container for item in await self._core.shim.running()):
                 break
             await asyncio.sleep(0.01)
-        await self._.runner.sweep(running.container)
+        await self._runner.sweep(running.container)
 
     # ---- what was half done
 
     def _undo_networks(self) -> None:
         """A network whose creation was begun and not recorded as done is not there for anybody yet."""
-        for intent in self._.core.run.intents():
+        for intent in self._core.run.intents():
             if intent.kind == "engine.network":
-                self._.networks.undo(wire.decode(intent.data, NetworkRecord))
-                self._.core.run.done(intent.id)
+                self._networks.undo(wire.decode(intent.data, NetworkRecord))
+                self._core.run.done(intent.id)
 
     async def _undo_intents(self) -> None:
-        for intent in self._.core.run.intents():
+        for intent in self._core.run.intents():
             if intent.kind == STEP:
-                await self._.runner.sweep(intent.key)
+                await self._runner.sweep(intent.key)
             elif intent.kind == START:
-                container = self._.registry.get(intent.key)
+                container = self._registry.get(intent.key)
                 if container is not None and not container.alive:
-                    await self._.launcher.teardown(container)
+                    await self._launcher.teardown(container)
             else:
                 continue
-            self._.core.run.done(intent.id)
+            self._core.run.done(intent.id)
 
     async def _sweep(self) -> None:
         """Release what carries our mark and belongs to no running container, and directories of no container."""
-        alive = {container.id for container in self._.registry.all() if container.alive}
-        known = {container.id for container in self._.registry.all()}
-        supervisor = self._.core.supervisor
+        alive = {container.id for container in self._registry.all() if container.alive}
+        known = {container.id for container in self._registry.all()}
+        supervisor = self._core.supervisor
         for key in supervisor.keys(""):
             kind, _, rest = key.partition("/")
             identity = rest.partition("/")[0]
             if kind in ("netns", "dns", "stdio", "tty", "pidfd") and identity not in alive:
                 supervisor.drop(key)
-        for identity in self._.core.cgroups.identities():
+        for identity in self._core.cgroups.identities():
             if _ID.fullmatch(identity) and identity not in alive:
-                self._.core.cgroups.kill_all(identity)
-                await asyncio.to_thread(self._.core.cgroups.remove, identity)
-        for root, keep in ((f"{self._.core.run_paths.root}/containers", alive),
-                           (f"{self._.core.paths.root}/containers", known)):  # fmt: skip
-            _sweep_directories(root, keep, self._.trash)
-        for owner in {
-            lease.owner for network in self._.networks.list() for lease in self._.core.run.leases(network.id)
-        }:
+                self._core.cgroups.kill_all(identity)
+                await asyncio.to_thread(self._core.cgroups.remove, identity)
+        for root, keep in ((f"{self._core.run_paths.root}/containers", alive),
+                           (f"{self._core.paths.root}/containers", known)):  # fmt: skip
+            _sweep_directories(root, keep, self._trash)
+        for owner in {lease.owner for network in self._networks.list() for lease in self._core.run.leases(network.id)}:
             if owner not in known:
-                self._.networks.release(owner)
-        self._.networks.drop_default()
+                self._networks.release(owner)
+        self._networks.drop_default()
+        self._volumes.sweep()
 
     # ---- after a reboot
 
     def _start_after_boot(self) -> None:
-        candidates = [container for container in self._.registry.all() if _survives(container)]
+        candidates = [container for container in self._registry.all() if _survives(container)]
         for container in candidates:
-            self._.lifecycle.expect(container)
+            self._lifecycle.expect(container)
         for container in candidates:
             self._boot.append(spawn(self._start_in_order(container, candidates), f"start of {container.name}"))
 
@@ -243,7 +248,7 @@ class Recovery:
         for other, condition in order.dependencies(container, candidates):
             await self._await_dependency(container, other, condition)
         try:
-            await self._.lifecycle.start_after_boot(container)
+            await self._lifecycle.start_after_boot(container)
         except StackfileError as error:
             _LOG.warning("%s does not start: %s", container.name, error)
 

@@ -58,6 +58,16 @@ class Volumes:
             raise NotFoundError("volume", name)
         return wire.decode(row.record, VolumeRecord)
 
+    def sweep(self) -> None:
+        """Remove the empty directories of volumes whose creation was interrupted."""
+        known = {row.name for row in self._state.list_volumes()}
+        for name in set(os.listdir(self._root)) - known:
+            for path in (f"{self._root}/{name}/_data", f"{self._root}/{name}"):
+                try:
+                    os.rmdir(path)
+                except OSError:
+                    continue  # not ours to delete: something is in it
+
     def users(self, name: str) -> list[Container]:
         """Containers that mount it."""
         return [c for c in self._registry.all() if name in c.place.volumes.values() or _wants(c, name)]
@@ -74,8 +84,9 @@ class Volumes:
             raise ConflictError(
                 "volume-in-use", f"volume {name} is in use", cause="by " + ", ".join(user.name for user in users)
             )
-        self._state.delete_volume(name)
+        # The data first: what has no record must never hold any.
         self._trash.discard(f"{self._root}/{name}")
+        self._state.delete_volume(name)
         self._bus.publish("volume", "destroy", name, {"driver": "local"})
 
 
