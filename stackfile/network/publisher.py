@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from ipaddress import ip_address
 
-from stackfile.errors import KernelError
+from stackfile.errors import ActionError, KernelError
 from stackfile.kernel.netlink import Message
 from stackfile.kernel.nftables import Element, Nftables
 from stackfile.network import table as tables
@@ -45,7 +46,12 @@ class Publisher:
         return dict(found)
 
     def publish(self, entries: Sequence[Publication]) -> list[PortKey]:
-        """Put the entries in place of what stands at their ports, in one transaction; returns the changed ports."""
+        """Put the entries in place of what stands at their ports, in one transaction; returns the changed ports.
+
+        ActionError (`action-failed`) for a port at an IPv6 address: our networks have IPv4 addresses.
+        """
+        for entry in entries:
+            _check(entry)
         wanted: dict[PortKey, Publication | None] = {entry.key: entry for entry in entries}
         return self._apply(wanted)
 
@@ -93,3 +99,9 @@ class Publisher:
 
     def _elements(self, name: str) -> list[Element]:
         return self._kernel.elements(tables.INET, self._table, name)
+
+
+def _check(entry: Publication) -> None:
+    families = {entry.key.version, *(ip_address(address).version for address, _ in entry.backends)}
+    if families != {4}:
+        raise ActionError("action-failed", f"cannot publish {entry.key}", cause="the network has no IPv6 addresses")
