@@ -27,10 +27,10 @@ CASES = {
         "services:\n  web:\n    image: a\n    healthcheck: {test: x, interval: soon}\n",
         "bad-duration",
         4,
-        39,
+        38,
     ),
     "unquoted-template": ("services:\n  web:\n    image: {{ values.x }}\n", "unquoted-template", 3, 12),
-    "template-undefined": ('services:\n  web:\n    image: "{{ values.nope }}"\n', "template-undefined", 3, 12),
+    "template-undefined": ('services:\n  web:\n    image: "{{ values.nope }}"\n', "template-undefined", 3, 13),
     "variable-required": ('services:\n  web:\n    image: "${IMAGE:?set it}"\n', "variable-required", 3, 12),
     "unknown-reference": ("services:\n  web:\n    image: a\n    depends_on: [nope]\n", "unknown-reference", 4, 18),
     "dependency-cycle": (
