@@ -62,7 +62,8 @@ class FileSystem:
         self._config(_CONFIG_FLAG, key.encode(), None, f"{self._kind} {key}")
 
     def mount(self, attributes: int = 0) -> int:
-        """Create it; a descriptor of the detached mount."""
+        """Create it; a descriptor of the detached mount. In mount tables its source is the kind's name."""
+        self.set("source", self._kind)
         self._config(_CONFIG_CREATE, None, None, self._kind)
         return call("fsmount", self._fd, _FSMOUNT_CLOEXEC, attributes, subject=self._kind)
 
