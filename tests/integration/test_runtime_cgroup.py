@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from stackfile.errors import KernelError
 from stackfile.model.stack import Resources
 from stackfile.runtime.cgroup import Cgroups
 from stackfile.runtime.cgroup.hierarchy import detect
+from tests.conftest import own_settings
+from tests.integration.shimbox import make_rootfs, shimbox
 
 pytestmark = pytest.mark.root
 
@@ -124,3 +127,27 @@ def test_a_refused_limit_leaves_nothing() -> None:
     assert "cpuset.cpus" in str(caught.value)
     assert not cgroups.exists("c")
     cgroups.remove_parent()
+
+
+def test_a_container_is_born_in_its_v2_group(tmp_path: Path) -> None:
+    found = detect()
+    if not found.v2:
+        pytest.skip("no unified hierarchy is mounted")
+
+    async def run() -> None:
+        async with shimbox(own_settings(tmp_path), make_rootfs(tmp_path / "rootfs")) as box:
+            box.cgroups = Cgroups(box.settings.cgroup_parent, replace(found, version=2))
+            text = "cat /proc/self/cgroup; test -f /sys/fs/cgroup/cgroup.procs && echo here; echo x > /dev/null"
+            end, out, err = await box.run("two", "sh", "-c", text)
+            assert (end.status, err) == (0, "")
+            assert "0::/\n" in out
+            assert "here\n" in out
+            await box.start("long", "sleep", "100")
+            status, out = await box.exec("long", "cat", "/proc/self/cgroup")
+            assert status == 0
+            assert "0::/\n" in out
+            assert len(box.cgroups.processes(box.made["long"].container)) == 1
+            box.cgroups.kill_all(box.made["long"].container)
+            assert (await box.ended("long")).status == 137
+
+    asyncio.run(run())
