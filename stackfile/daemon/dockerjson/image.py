@@ -59,7 +59,7 @@ def inspect(record: ImageRecord) -> dict[str, Any]:
         "Os": record.os,
         "Size": record.size,
         "VirtualSize": record.size,
-        "GraphDriver": {"Name": "overlay2", "Data": {}},
+        "GraphDriver": {"Name": "overlay2", "Data": {"MergedDir": "", "UpperDir": "", "WorkDir": ""}},
         "RootFS": {"Type": "layers", "Layers": list(record.layers)},
         "Metadata": {"LastTagTime": times.ZERO},
     }

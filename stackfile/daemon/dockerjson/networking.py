@@ -49,7 +49,7 @@ def _endpoint(endpoint: Endpoint, wanted: Attachment | None, short_id: str, runn
         "Links": None,
         "Aliases": aliases if endpoint.network not in DEFAULT_MODES else None,
         "NetworkID": endpoint.network_id,
-        "EndpointID": endpoint_id(endpoint, short_id) if running else "",
+        "EndpointID": endpoint_id(endpoint, short_id) if running and endpoint.network_id else "",
         "Gateway": endpoint.gateway if running else "",
         "IPAddress": endpoint.ipv4 if running else "",
         "IPPrefixLen": endpoint.ipv4_prefix if running else 0,
@@ -67,14 +67,23 @@ def endpoint_id(endpoint: Endpoint, short_id: str) -> str:
 
 
 def endpoints(record: ContainerRecord) -> dict[str, dict[str, Any]]:
-    """NetworkSettings.Networks."""
+    """NetworkSettings.Networks; a network that is joined only at the start has an entry without addresses."""
     wanted = {item.network: item for item in record.spec.networks}
     short_id = record.id[:12]
-    running = record.state.running
+    found = {endpoint.network: endpoint for endpoint in record.endpoints}
+    for name in _joined_at_start(record.spec, alone=not found):
+        found.setdefault(name, Endpoint(network=name, network_id=""))
     return {
-        endpoint.network: _endpoint(endpoint, wanted.get(endpoint.network), short_id, running)
-        for endpoint in record.endpoints
+        name: _endpoint(endpoint, wanted.get(name), short_id, record.state.running) for name, endpoint in found.items()
     }
+
+
+def _joined_at_start(spec: ContainerSpec, *, alone: bool) -> list[str]:
+    if spec.network_mode in OWN_MODES:
+        return [spec.network_mode]
+    if spec.networks or not alone or spec.network_mode not in DEFAULT_MODES:
+        return [item.network for item in spec.networks]
+    return ["bridge"]
 
 
 def settings(record: ContainerRecord, image_ports: tuple[str, ...], run_root: str) -> dict[str, Any]:

@@ -53,75 +53,36 @@ def version(info: EngineInfo) -> dict[str, Any]:
 def info(value: EngineInfo, system_time: str) -> dict[str, Any]:
     """The answer of `info`."""
     return {
+        **_counts(value),
+        **_machine(value),
+        **_abilities(),
         "ID": value.id,
-        "Containers": value.containers,
-        "ContainersRunning": value.running,
-        "ContainersPaused": value.paused,
-        "ContainersStopped": value.stopped,
-        "Images": value.images,
         "Driver": value.storage_driver,
         "DriverStatus": [],
-        "SystemStatus": None,
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "none"],
             "Authorization": None,
             "Log": ["json-file"],
         },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "KernelMemory": False,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
-        "IPv4Forwarding": True,
-        "BridgeNfIptables": False,
-        "BridgeNfIp6tables": False,
         "Debug": False,
-        "NFd": 0,
-        "OomKillDisable": False,
-        "NGoroutines": 0,
         "SystemTime": system_time,
         "LoggingDriver": "json-file",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": value.cgroup_version,
-        "NEventsListener": 0,
-        "KernelVersion": value.kernel,
-        "OperatingSystem": value.operating_system,
-        "OSVersion": "",
-        "OSType": "linux",
-        "Architecture": value.architecture,
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "AllowNondistributableArtifactsCIDRs": [],
-            "AllowNondistributableArtifactsHostnames": [],
-            "InsecureRegistryCIDRs": [],
-            "IndexConfigs": {},
-            "Mirrors": [],
-        },
-        "NCPU": value.cpus,
-        "MemTotal": value.memory,
+        "RegistryConfig": _registries(),
         "GenericResources": None,
         "DockerRootDir": value.root,
         "HttpProxy": "",
         "HttpsProxy": "",
         "NoProxy": "",
-        "Name": value.name,
         "Labels": [],
         "ExperimentalBuild": False,
         "ServerVersion": value.version,
         "Runtimes": {"stackfile": {"path": "stackfile"}},
         "DefaultRuntime": "stackfile",
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
+        "Swarm": _no_swarm(),
         "LiveRestoreEnabled": True,
         "Isolation": "",
         "InitBinary": "",
@@ -130,4 +91,58 @@ def info(value: EngineInfo, system_time: str) -> dict[str, Any]:
         "InitCommit": {"ID": "", "Expected": ""},
         "SecurityOptions": ["name=seccomp,profile=default"],
         "Warnings": list(value.warnings) or None,
+    }
+
+
+def _counts(value: EngineInfo) -> dict[str, Any]:
+    return {
+        "Containers": value.containers,
+        "ContainersRunning": value.running,
+        "ContainersPaused": value.paused,
+        "ContainersStopped": value.stopped,
+        "Images": value.images,
+        "NFd": 0,
+        "NGoroutines": 0,
+        "NEventsListener": 0,
+    }
+
+
+def _machine(value: EngineInfo) -> dict[str, Any]:
+    return {
+        "KernelVersion": value.kernel,
+        "OperatingSystem": value.operating_system,
+        "OSVersion": "",
+        "OSType": "linux",
+        "Architecture": value.architecture,
+        "NCPU": value.cpus,
+        "MemTotal": value.memory,
+        "Name": value.name,
+    }
+
+
+def _abilities() -> dict[str, bool]:
+    able = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")
+    unable = ("KernelMemory", "KernelMemoryTCP", "OomKillDisable", "BridgeNfIptables", "BridgeNfIp6tables")
+    return {**dict.fromkeys(able, True), "IPv4Forwarding": True, **dict.fromkeys(unable, False)}
+
+
+def _registries() -> dict[str, Any]:
+    official = {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}
+    return {
+        "AllowNondistributableArtifactsCIDRs": [],
+        "AllowNondistributableArtifactsHostnames": [],
+        "InsecureRegistryCIDRs": [],
+        "IndexConfigs": {"docker.io": official},
+        "Mirrors": [],
+    }
+
+
+def _no_swarm() -> dict[str, Any]:
+    return {
+        "NodeID": "",
+        "NodeAddr": "",
+        "LocalNodeState": "inactive",
+        "ControlAvailable": False,
+        "Error": "",
+        "RemoteManagers": None,
     }

@@ -38,6 +38,7 @@ async def disk_usage(call: Call) -> web.StreamResponse:
                 for record in await engine.volume_list()
             ],
             "BuildCache": [],
+            "BuilderSize": 0,
         }
     )
 

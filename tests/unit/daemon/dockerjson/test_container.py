@@ -8,7 +8,7 @@ from stackfile.daemon.dockerjson.container import Surroundings
 from stackfile.errors import ActionError, NotFoundError
 from stackfile.model.container import ContainerRecord, ContainerSpec, ContainerState, Endpoint, Health, PublishedPort
 from stackfile.model.image import ImageConfig, ImageRecord
-from stackfile.model.stack import Healthcheck, Mount, Port, SecretRef
+from stackfile.model.stack import Attachment, Healthcheck, Mount, Port, SecretRef
 
 NOW = times.nanoseconds("2026-01-01T12:00:00Z")
 IMAGE = ImageRecord(
@@ -71,6 +71,23 @@ def test_ports_are_as_they_really_are() -> None:
     assert stopped["Ports"] == {}
     assert stopped["Networks"]["front"]["NetworkID"] == "n" * 64
     assert stopped["Networks"]["front"]["IPAddress"] == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "networks"),
+    [
+        ({}, ["bridge"]),
+        ({"network_mode": "none"}, ["none"]),
+        ({"network_mode": "host"}, ["host"]),
+        ({"network_mode": "container:x"}, []),
+        ({"networks": (Attachment(network="a"), Attachment(network="b"))}, ["a", "b"]),
+    ],
+)
+def test_networks_before_the_start(spec: dict[str, Any], networks: list[str]) -> None:
+    there = replace(record("created", **spec), endpoints=())
+    shown = container.inspect(there, around())["NetworkSettings"]["Networks"]
+    assert list(shown) == networks
+    assert {item["EndpointID"] for item in shown.values()} <= {""}
 
 
 def test_mounts_name_the_volumes_directory() -> None:
