@@ -12,7 +12,7 @@ from stackfile import wire
 from stackfile.errors import StackfileError
 from stackfile.model.event import JobEvent
 from stackfile.model.observed import Observed, UpOptions
-from stackfile.model.plan import Action, Plan
+from stackfile.model.plan import Action, Plan, Summary
 from stackfile.model.stack import Dependency, Stack
 from stackfile.provider.provider import COMPLETED, HEALTHY, STARTED, Provider, Result, Work
 from stackfile.reconcile import execution, plan, record, services
@@ -55,6 +55,8 @@ class Up:
                 self._context.note(action)
         self._timeout = float(options.timeout or DEFAULT_TIMEOUT)
         self._slots = asyncio.Semaphore(options.parallel or PARALLEL)
+        self._really: dict[str, Sequence[Action]] = {}
+        """Action → what was really done for it: something else, or nothing, where it rested on something unknown."""
         self._published: dict[str, str] = {}
         """Where the ports of a service answer."""
 
@@ -119,8 +121,10 @@ class Up:
     async def _service(self, handle: Handle, name: str) -> Result:
         await self._wait_for_dependencies(handle, name)
         result = Result(word="unchanged")
-        for action in self._decided(handle.action, name):
+        decided = self._decided(handle.action, name)
+        for action in decided:
             result = await self._execute(handle, action)
+        self._really[handle.action.id] = decided
         handle.started.set()
         if self._options.no_start or not self._options.wait:
             return result
@@ -239,6 +243,11 @@ class Up:
                     )
                 )
 
+    def _counts(self, report: Report) -> Summary:
+        done = [item for action in report.done for item in self._really.get(action.id, (action,))]
+        idle = [action.address for action in report.done if not self._really.get(action.id, (action,))]
+        return plan.summarize(self._context, done, [*self._plan.unchanged, *dict.fromkeys(idle)])
+
     def _result(
         self, report: Report, late: Sequence[tuple[str, StackfileError]], observed: Observed, seconds: float
     ) -> dict[str, Any]:
@@ -247,7 +256,7 @@ class Up:
         return {
             "project": self._stack.name,
             "environment": self._stack.environment,
-            "counts": wire.to_plain(plan.summarize(self._context, report.done, self._plan.unchanged)),
+            "counts": wire.to_plain(self._counts(report)),
             "resources": len(wanted),
             "containers": _containers(observed, wanted),
             "seconds": round(seconds, 3),

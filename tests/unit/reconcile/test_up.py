@@ -103,6 +103,9 @@ def test_a_build_that_gives_the_same_image_recreates_nothing() -> None:
         assert provider.begun() == ["build image.app"]
         words = {event.address: event.word for event in found if event.status == "done" and event.type == "action"}
         assert words["service.web"] == "unchanged"
+        assert found[-1].result is not None
+        counts = found[-1].result["counts"]
+        assert (counts["update"], counts["recreate"], counts["unchanged"]) == (1, 0, 6)
 
     run(scenario)
 
