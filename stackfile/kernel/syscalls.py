@@ -134,6 +134,11 @@ def set_process_name(name: str) -> None:
     call("prctl", PR_SET_NAME, name.encode()[:15], 0, 0, 0, subject=name)
 
 
+def close_from(first: int) -> None:
+    """Close every descriptor from `first` on (close_range(2), since Linux 5.9)."""
+    call("close_range", first, 0xFFFFFFFF, 0, subject=f"from {first}")
+
+
 # ---- seccomp(2)
 
 _SECCOMP_SET_MODE_FILTER = 1

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from stackfile import settings
 from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
 from stackfile.paths import RunPaths, ensure_private
-from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup
+from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup, raise_descriptor_limit
 from stackfile.supervisor.server import Server
 from stackfile.supervisor.view import complete
 
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     detach({lock, ready}, paths.log("supervisor"), given.environment())
     set_process_name("stackfile-super")
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    raise_descriptor_limit()
     complete()
     groups = leave_cgroup(given.cgroup_parent)
     os.truncate(lock, 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Mapping
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DESCRIPTORS = 1_048_576
 
 
 def detach(keep: set[int], log: str, environment: Mapping[str, str]) -> None:
@@ -27,6 +29,13 @@ def detach(keep: set[int], log: str, environment: Mapping[str, str]) -> None:
     _close_all_but({0, 1, 2} | keep)
     os.environ.clear()
     os.environ.update(environment, PATH=_PATH)
+
+
+def raise_descriptor_limit() -> None:
+    """Descriptors for many containers, as dockerd is given them; children and containers inherit the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _reset_signals() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NoReturn
 
-from stackfile.kernel.syscalls import PR_SET_DUMPABLE, prctl, set_process_name
+from stackfile.kernel.syscalls import PR_SET_DUMPABLE, close_from, prctl, set_process_name
 from stackfile.runtime.child.report import Channel
 
 _ALL = signal.valid_signals()
@@ -33,7 +33,7 @@ def _close_everything() -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    os.closerange(3, 1 << 20)
+    close_from(3)
 
 
 def _serve(child: int) -> NoReturn:
