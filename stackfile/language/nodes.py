@@ -144,13 +144,12 @@ def kind_of(node: Node) -> str:
 
 
 def to_plain(node: Node) -> object:
-    """Plain data of a tree without templates."""
+    """Plain data of a tree. Templates are evaluated before; where nothing is (`values_schema`), they are text."""
     if isinstance(node, Mapping):
         return {key: to_plain(child) for key, child in node.entries.items()}
     if isinstance(node, Sequence):
         return [to_plain(item) for item in node.items]
-    assert isinstance(node, Scalar), "evaluated before"
-    return node.value
+    return node.text if isinstance(node, Template) else node.value
 
 
 def from_plain(value: object, place: Place, via: tuple[Via, ...] = ()) -> Node:

@@ -27,6 +27,9 @@ Scope = Mapping[str, Any]
 MAX_TOTAL = 16 << 20
 """Characters of all results of one load."""
 
+NODE_WEIGHT = 16
+"""Characters that a value counts as, beyond its text."""
+
 SCOPE_HINTS = {
     "each": "`each` exists where `for_each` stands",
     "replica": "`replica` exists in hostname, environment, command, labels, volumes, ports, cpuset and config content "
@@ -235,6 +238,9 @@ class Engine:
 
     def to_node(self, value: Any, place: Place, via: tuple[Via, ...]) -> Node:
         """Data as nodes at the template's place; each value of a map keeps its own steps."""
+        self._produced += NODE_WEIGHT
+        if self._produced > MAX_TOTAL:
+            raise StackError("template-limit", "templates give too much data", at=place)
         if isinstance(value, dict):
             return self._mapping_node(value, place, via)
         if isinstance(value, str):

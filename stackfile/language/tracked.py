@@ -8,6 +8,9 @@ from typing import Any
 from stackfile.errors import Place, StackError
 from stackfile.model.stack import Via
 
+MAX_EXTENT = 100_000
+"""Values inside one value."""
+
 Pending = Callable[[], tuple[Any, tuple[Via, ...]]]
 
 
@@ -68,6 +71,9 @@ class TrackedMap(dict[str, Any]):
         before, self._tracker.used = self._tracker.used, {}
         try:
             value, steps = self._pending[key]()
+            # Still busy: a value that contains itself is found here.
+            if extent(value, {}) > MAX_EXTENT:
+                raise StackError("template-limit", f"{self._name(key)} is too large", at=self._place(key))
         finally:
             self._busy.discard(key)
             self._tracker.used = before
@@ -127,6 +133,19 @@ class Replica(dict[str, int]):
         value = super().__getitem__(key)
         self.read.add(key)
         return value
+
+
+def extent(value: Any, known: dict[int, int]) -> int:
+    """Number of values inside, shared ones counted as often as they are used. Computes all that is pending."""
+    if not isinstance(value, dict | list):
+        return 1
+    size = known.get(id(value))
+    if size is None:
+        if isinstance(value, TrackedMap):
+            value.resolve_all()
+        children = dict.values(value) if isinstance(value, dict) else value
+        size = known[id(value)] = 1 + sum(extent(child, known) for child in children)
+    return size
 
 
 def plain(value: Any) -> Any:

@@ -146,3 +146,25 @@ def test_defaults_are_checked_too() -> None:
 
 def test_a_schema_that_is_none() -> None:
     assert errors_of("values_schema: {type: nonsense}\nvalues: {a: 1}\n")[0][0] == "values-invalid"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "values: {a: {b: '{{ values }}'}}",
+        "values: {a: {b: '{{ values.a }}'}}",
+        "values: {a: ['{{ values }}'], c: 1}",
+        "values: {a: {b: ['{{ values.c }}']}, c: {d: '{{ values.a }}'}}",
+    ],
+)
+def test_values_that_contain_themselves(text: str) -> None:
+    assert {found[0] for found in errors_of(text)} == {"values-cycle"}
+
+
+def test_values_that_double_are_bounded() -> None:
+    lines = [f"  v{n}: ['{{{{ values.v{n - 1} }}}}', '{{{{ values.v{n - 1} }}}}']" for n in range(1, 60)]
+    assert errors_of("values:\n  v0: [1, 2]\n" + "\n".join(lines))[0][0] == "template-limit"
+
+
+def test_a_schema_is_no_template() -> None:
+    load_text("values_schema: {properties: {a: {description: '{{ x }} $', pattern: '^a$'}}}\nvalues: {a: a}")
