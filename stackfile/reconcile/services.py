@@ -18,8 +18,10 @@ from stackfile.reconcile.instantiate import instantiate
 from stackfile.reconcile.strategy import IN_PLACE, NONE, RECREATE, RESTART, strongest
 
 DEFAULT_GRACE = 10
-_KINDS = ("create", "recreate", "restart", "update", "start", "remove")
-"""Order in which the actions of one service are done."""
+_LEFTOVER = "leftover"
+_KINDS = (_LEFTOVER, "create", "recreate", "restart", "update", "start", "remove")
+"""Order in which the actions of one service are done. What an interrupted update left is removed first, so that two
+containers of one place never run together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +228,7 @@ def _surplus(context: Context, service: Service, record: ContainerRecord) -> Ver
 
 def _leftover(record: ContainerRecord) -> Verdict:
     cause = Cause(kind="drift", detail="left over from an interrupted update")
-    return Verdict(index=number(record), action="remove", container=record, cause=cause)
+    return Verdict(index=number(record), action=_LEFTOVER, container=record, cause=cause)
 
 
 # ---------------------------------------------------------------- actions and notes
@@ -246,13 +248,13 @@ def _merge(service: Service, kind: str, verdicts: list[Verdict], count: int) -> 
     return Action(
         id="",
         address=f"service.{service.name}",
-        action=kind,
+        action="remove" if kind == _LEFTOVER else kind,
         instances=tuple(
             Instance(index=item.index, container=item.container.id if item.container else "") for item in verdicts
         ),
         changes=tuple(changes),
         cause=next((item.cause for item in verdicts if item.cause), None),
-        disruption=_disruption(service, kind, count),
+        disruption=Disruption() if kind == _LEFTOVER else _disruption(service, kind, count),
         before_spec=wire.spec_hash(first.container.spec) if first.container else "",
         after_spec=wire.spec_hash(first.spec) if first.spec else "",
     )

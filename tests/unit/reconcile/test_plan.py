@@ -263,6 +263,16 @@ def test_what_an_interrupted_update_left_is_removed() -> None:
     assert [(kit.told(made), made.actions[0].instances[0].container)] == [(["remove service.web[1]"], "left")]
 
 
+def test_what_was_left_goes_before_the_other_starts() -> None:
+    wanted = kit.stack(kit.service("web"))
+    observed = kit.stopped(kit.applied(wanted), "p-web-1", exit_code=0, stopped_by_user=True)
+    (current,) = observed.containers
+    left = kit.container(replace(current.spec, name="p-web-1.new"))
+    made = kit.make(wanted, replace(observed, containers=(left, current)))
+    assert kit.told(made) == ["remove service.web[1]", "start service.web[1]"]
+    assert made.actions[1].after == (made.actions[0].id,)
+
+
 # ---------------------------------------------------------------- states
 
 
