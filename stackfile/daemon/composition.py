@@ -23,6 +23,8 @@ from stackfile.supervisor.client import Supervisor
 KIND = "embedded"
 _LISTENER = "daemon/http"
 """Key of the listening socket in the supervisor: requests wait in it while a killed daemon is respawned."""
+_JOBS_PATIENCE = 10.0
+"""Seconds that an interrupted job has to finish what is under way."""
 _logger = log.get(__name__)
 
 
@@ -49,11 +51,19 @@ class Daemon:
             await self._end.wait()
             _logger.info("stopping%s", " everything" if self._everything else "")
             await server.close()
-            await self._reconciler.jobs.close()
+            await self._end_jobs()
         finally:
             await self._engine.close()
         if self._everything:
             self._stop_supervisor()
+
+    async def _end_jobs(self) -> None:
+        try:
+            await asyncio.wait_for(self._reconciler.jobs.close(), _JOBS_PATIENCE)
+        except TimeoutError:
+            _logger.warning(
+                "a job is still under way after %g s; what it left is mended at the next start", _JOBS_PATIENCE
+            )
 
     def _services(self) -> Services:
         return Services(

@@ -62,6 +62,8 @@ class HttpServer:
             found = self._router.find(request.method, request.rel_url.raw_path)
             if found is None:
                 return self._unknown(request)
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await _go_on(request)
             route, path = found
             call = Call(request, self._services, path, route.docker)
             return await self._run(route, call)
@@ -113,6 +115,13 @@ def _coroutine(route: Route, call: Call) -> Coroutine[Any, Any, web.StreamRespon
         return await route.handler(call)
 
     return run()
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """RFC 9110, 10.1.1: the client sends its body only now."""
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # Nothing of the answer itself has been sent.
+    request.writer.output_size = 0
 
 
 def _request(

@@ -353,3 +353,23 @@ def test_doctor(client: Client) -> None:
     rows = client.doctor()
     assert rows
     assert {row.status for row in rows} <= {"ok", "warning", "missing"}
+
+
+def test_attach_without_stream_gives_what_was_written(served: Served, client: Client) -> None:
+    identity = create(client, "sh", "-c", "echo past; sleep 99")
+    client.start(identity)
+    until(lambda: list(client.logs(identity)))
+    head = f"POST /containers/{identity}/attach?logs=1&stdout=1 HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n\r\n"
+    with raw(served, head.encode()) as connection:
+        data = b""
+        while part := connection.recv(4096):
+            data += part
+    assert data.endswith(b"\x01\0\0\0\0\0\0\x05past\n")
+
+
+def test_a_body_may_wait_for_its_go(served: Served) -> None:
+    head = b"POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n"
+    with raw(served, head) as connection:
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b'{"Name":"wai"}')
+        assert connection.recv(12) == b"HTTP/1.1 201"

@@ -193,7 +193,7 @@ def summary(record: ContainerRecord, around: Surroundings, now_ns: int, size: bo
         "Mounts": mounts.points(record, around.mountpoints),
     }
     if size:
-        encoded |= {"SizeRw": 0, "SizeRootFs": around.image.size if around.image else 0}
+        encoded["SizeRootFs"] = around.image.size if around.image else 0
     return encoded
 
 

@@ -53,7 +53,7 @@ async def inspect(call: Call) -> web.StreamResponse:
     mountpoints = await _mountpoints(engine, record.volumes.values())
     answer = container.inspect(record, _around(call, record, image, mountpoints))
     if call.flag("size"):
-        answer |= {"SizeRw": 0, "SizeRootFs": image.size if image else 0}
+        answer["SizeRootFs"] = image.size if image else 0
     return responses.json(answer)
 
 
@@ -219,12 +219,6 @@ async def prune(call: Call) -> web.StreamResponse:
 async def top(call: Call) -> web.StreamResponse:
     titles, rows = await call.services.engine.container_top(call.path["id"])
     return responses.json({"Titles": titles, "Processes": rows})
-
-
-@table.get("/containers/{id}/changes")
-async def changes(call: Call) -> web.StreamResponse:
-    await call.services.engine.container_get(call.path["id"])
-    return responses.json([])
 
 
 @table.get("/containers/{id}/stats", stream=True)

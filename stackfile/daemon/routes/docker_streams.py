@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
@@ -24,12 +24,15 @@ _CONDITIONS = ("not-running", "next-exit", "removed")
 
 @table.post("/containers/{id}/attach", stream=True)
 async def attach(call: Call) -> web.StreamResponse:
+    """With `stream=0` what was written until now, then the end."""
     engine = call.services.engine
     record = await engine.container_get(call.path["id"])
-    stdin = call.flag("stdin") and call.flag("stream") and record.spec.stdin_open
-    attaching = engine.container_attach(
-        record.id, stdin=stdin, stdout=call.flag("stdout"), stderr=call.flag("stderr"), logs=call.flag("logs")
-    )
+    stdout, stderr = call.flag("stdout"), call.flag("stderr")
+    if not call.flag("stream"):
+        lines = engine.container_logs(record.id, LogQuery(stdout=stdout, stderr=stderr))
+        return await take_over(call.request, lambda session: _send(session.write, lines, record.spec.tty))
+    stdin = call.flag("stdin") and record.spec.stdin_open
+    attaching = engine.container_attach(record.id, stdin=stdin, stdout=stdout, stderr=stderr, logs=call.flag("logs"))
     streams = await opened(attaching, close)
     try:
         keys = call.text("detachKeys")
@@ -46,10 +49,18 @@ async def logs(call: Call) -> web.StreamResponse:
     tty = record.spec.tty
     response = await responses.stream(call.request, responses.RAW if tty else responses.MULTIPLEXED)
     lines = engine.container_logs(record.id, query)
-    async with Batch(response.write) as batch:
-        async for data in _encoded(lines, tty, call.flag("timestamps")):
-            await batch.add(data)
+    await _send(response.write, lines, tty, stamped=call.flag("timestamps"))
     return response
+
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+async def _send(write: Write, lines: AsyncIterator[LogChunk], tty: bool, *, stamped: bool = False) -> None:
+    async with Batch(write) as batch:
+        async for line in lines:
+            data = f"{times.rfc3339(line.time_ns)} ".encode() + line.data if stamped else line.data
+            await batch.add(data if tty else frame(line.stream, data))
 
 
 def log_query(call: Call) -> LogQuery:
@@ -70,12 +81,6 @@ def log_query(call: Call) -> LogQuery:
 def _tail(text: str) -> int | None:
     # Docker takes what is no number, `all` among it, for everything.
     return int(text) if text.isdigit() else None
-
-
-async def _encoded(lines: AsyncIterator[LogChunk], tty: bool, stamped: bool) -> AsyncIterator[bytes]:
-    async for line in lines:
-        data = f"{times.rfc3339(line.time_ns)} ".encode() + line.data if stamped else line.data
-        yield data if tty else frame(line.stream, data)
 
 
 @table.post("/containers/{id}/wait", stream=True)
