@@ -305,6 +305,7 @@ class Normaliser:
         validate.services_cycle(stack.services, context)
         validate.images_cycle(stack.images, context)
         validate.secrets_cycle(stack.secrets, context)
+        validate.container_names(stack.services, context)
         validate.port_collisions(stack.services, context.published, context)
 
 

@@ -129,6 +129,22 @@ def find_cycle(edges: Mapping[str, list[str]]) -> list[str]:
     return []
 
 
+def container_names(services: Mapping[str, Service], context: Context) -> None:
+    """A `container_name` is one container's: not of two services, nor of several replicas."""
+    holders: dict[str, str] = {}
+    for name, service in services.items():
+        if not service.container_name:
+            continue
+        at = context.origins[f"service.{name}/container_name"].at
+        if service.replicas > 1:
+            message = f"{name} has {service.replicas} replicas and a container_name"
+            context.report(StackError("replicas-conflict", message, at=at))
+        other = holders.setdefault(service.container_name, name)
+        if other != name:
+            message = f"{other} and {name} have the same container_name"
+            context.report(StackError("name-collision", message, at=at))
+
+
 def port_collisions(services: Mapping[str, Service], published: Sequence[Published], context: Context) -> None:
     """One host port for two services, or for several replicas in `mode: host`."""
     taken: dict[tuple[str, int], list[Published]] = {}

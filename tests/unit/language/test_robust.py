@@ -78,8 +78,10 @@ KEYS = [
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 99999), st.floats(allow_nan=False, allow_infinity=False, width=16),
     st.sampled_from([
-        "a", "b", "x:1", "80:80", "/d", "a:/d", "./x:/y", "64m", "10s", "{{ values.a }}", "{{ each.key }}", "{{ omit }}",
-        "{{ replica.index }}x", "{{ values }}", "{{ [1, none, {}] }}", "{% if a %}", "{{", "${A:-b}", "${", "$", "${B?}",
+        "a", "b", "x:1", "80:80", "/d", "a:/d", "./x:/y", "64m", "10s", "{{ values.a }}", "{{ each.key }}",
+        "{{ omit }}",
+        "{{ replica.index }}x", "{{ values }}", "{{ [1, none, {}] }}", "{% if a %}", "{{", "${A:-b}", "${", "$",
+        "${B?}",
         "{{ secrets.a }}", "service_healthy", "on-failure:3", "", "{{ values.a | tojson }}", "../x", "-", "NONE",
     ]),
 )  # fmt: skip
