@@ -18,8 +18,12 @@ Environment = dict[str, str | SecretRef | None]
 def parse(fields: Fields, context: Context, owner: str) -> Environment:
     """What a service's processes see. Raises nothing: mistakes are reported."""
     nothing: Environment = {}
-    result = fields.take("env_file", lambda node: _files(node, context, owner), nothing)
-    return {**result, **fields.take("environment", lambda node: _mapping(node, context, owner), nothing)}
+    own = fields.take("environment", lambda node: _mapping(node, context, owner), nothing)
+    paths = [f"{owner}/environment/{key}" for key in own]
+    places = {path: context.origins[path] for path in paths if path in context.origins}
+    files = fields.take("env_file", lambda node: _files(node, context, owner), nothing)
+    context.origins.update(places)
+    return {**files, **own}
 
 
 def _mapping(node: Node, context: Context, owner: str) -> Environment:

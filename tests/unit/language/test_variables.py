@@ -95,3 +95,4 @@ def test_env_files_of_a_service() -> None:
     stack = load_files(files)
     assert stack.services["a"].environment == {"A": "2", "B": "own", "R": "'q' # c"}
     assert stack.origins["service.a/environment/A"].at.file == "two.env"
+    assert stack.origins["service.a/environment/B"].at.file == "stack.yaml"
