@@ -20,7 +20,7 @@ _PATIENCE = 5.0
 
 
 class Supervisor:
-    """A connection to the supervisor; made when first needed and again when it was lost.
+    """A connection to the supervisor; made when first needed and again when it was lost. For one thread.
 
     Every call raises EngineError (`engine-unreachable`) when no supervisor answers.
     """
