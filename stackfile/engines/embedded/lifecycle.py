@@ -143,7 +143,10 @@ class Lifecycle:
     # ---- stop
 
     async def stop(self, container: Container, timeout: float | None = None, signal: str = "") -> bool:
-        """Stop signal, grace, SIGKILL. False when it does not run. ActionError (`timeout`) when it outlives that."""
+        """Stop signal, grace (`timeout` seconds, for ever when negative), SIGKILL. False when it does not run.
+
+        ActionError (`timeout`) when it outlives SIGKILL.
+        """
         number = signal_number(signal) if signal else self._stop_signal(container)
         async with container.lock:
             container.desired = STOPPED
@@ -202,7 +205,7 @@ class Lifecycle:
 
     async def _await_end(self, container: Container, exits: int, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if seconds >= 0 else None):
                 while container.exits == exits and not container.removed:
                     await container.changed.wait()
         except TimeoutError:

@@ -11,8 +11,8 @@ from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.labelled import attributes
 from stackfile.engines.embedded.launcher import Launcher
 from stackfile.engines.embedded.mounts import Mounts
-from stackfile.engines.embedded.namespaces import Namespaces, attachments
-from stackfile.engines.embedded.networks import Networks
+from stackfile.engines.embedded.namespaces import SHARED, Namespaces, attachments
+from stackfile.engines.embedded.networks import DEFAULT, Networks
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.engines.embedded.supervise import Supervision
@@ -88,26 +88,28 @@ class Update:
             wanted = replace(attachment, network=network.name)
             if any(endpoint.network_id == network.id for endpoint in container.place.endpoints):
                 raise ConflictError("conflict", f"container {container.name} is on network {network.name} already")
-            if container.spec.network_mode in ("host", "none") or container.spec.network_mode.startswith("container:"):
-                raise ConflictError("conflict", f"container {container.name} has network_mode "
-                                    f"{container.spec.network_mode}")  # fmt: skip
-            self._namespaces.connect(container, network, wanted)
+            mode = container.spec.network_mode
+            if mode == "host" or mode.startswith(SHARED):
+                raise ConflictError("conflict", f"container {container.name} has network_mode {mode}")
             others = [a for a in attachments(container) if a.network != network.name]
-            if not container.spec.networks and container.spec.network_mode == "" and not container.place.endpoints:
-                others = []
-            container.spec = replace(container.spec, networks=(*others, wanted))
+            self._namespaces.connect(container, network, wanted)
+            container.spec = replace(container.spec, networks=(*others, wanted), network_mode="")
             await self._settle(container, network)
         self._publish(network, "connect", container)
 
     async def disconnect(self, container: Container, ref: str, force: bool) -> None:
         """Take a network away. NotFoundError when the container is not on it (nothing with `force`)."""
         async with container.lock:
-            network = self._networks.find(ref)
             before = attachments(container)
+            if ref == DEFAULT and any(attachment.network == DEFAULT for attachment in before):
+                self._networks.default(container.id)  # of a container that was not started it may not be there
+            network = self._networks.find(ref)
             left = tuple(a for a in before if a.network not in (network.name, network.id))
             if len(left) == len(before) and not force:
                 raise NotFoundError("endpoint", f"{container.name} on network {network.name}")
             self._namespaces.disconnect(container, network)
+            if network.name == DEFAULT:
+                self._networks.leave_default(container.id)
             mode = container.spec.network_mode if left else "none"
             container.spec = replace(container.spec, networks=left, network_mode="" if left else mode)
             await self._settle(container, network)
