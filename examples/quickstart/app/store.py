@@ -1,8 +1,8 @@
 """The store: items in SQLite behind a small HTTP interface, for those who know the token.
 
-    GET  /healthz   200 when the database answers
-    GET  /items     {"count": n, "latest": [...]}
-    POST /items     {"kind": "...", "text": "..."}
+GET  /healthz   200 when the database answers
+GET  /items     {"count": n, "latest": [...]}
+POST /items     {"kind": "...", "text": "..."}
 """
 
 import json
