@@ -87,17 +87,12 @@ def fork_container(given: Instructions, stdio: tuple[int, ...], netns: int) -> F
     return _fork(flags, given.cgroup, child)
 
 
-_own_pid_namespace = -1
-
-
 def fork_exec(given: ExecInstructions, stdio: tuple[int, ...], container: int) -> Forked:
     """Fork a process into the pid namespace of the container whose main process is the pidfd `container`.
 
     Raises ConflictError (`not-running`) when the container ends meanwhile, KernelError.
     """
-    global _own_pid_namespace
-    if _own_pid_namespace < 0:
-        _own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def child(sock: socket.socket, tasks: list[int]) -> None:
         exec_child.run(given, sock, stdio, tasks, container)
@@ -111,7 +106,8 @@ def fork_exec(given: ExecInstructions, stdio: tuple[int, ...], container: int) -
             raise ConflictError("not-running", f"container {given.container[:12]} is not running") from error
         raise
     finally:
-        syscalls.setns(_own_pid_namespace, syscalls.NEWPID, "own pid namespace")
+        syscalls.setns(own, syscalls.NEWPID, "own pid namespace")
+        os.close(own)
 
 
 def _fork(flags: int, cgroup: CgroupHandle, child: Callable[[socket.socket, list[int]], None]) -> Forked:

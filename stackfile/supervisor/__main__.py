@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from stackfile import settings
@@ -19,6 +20,7 @@ from stackfile.supervisor.server import Server
 from stackfile.supervisor.view import complete
 
 LOCKED = 75
+_GROUPS_PATIENCE = 2.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,13 +64,29 @@ def main(arguments: Sequence[str]) -> int:
 def _leave_groups(groups: list[str]) -> None:
     """Back to the root of each hierarchy, so that our group can go."""
     for group in groups:
-        root = os.path.dirname(os.path.dirname(group))
         try:
-            enter_cgroup(root)
-            os.rmdir(group)
-            os.rmdir(os.path.dirname(group))
+            enter_cgroup(os.path.dirname(os.path.dirname(group)))
         except OSError:
-            continue  # containers are left below the parent, or it is a nested one
+            continue  # a nested one
+    deadline = time.monotonic() + _GROUPS_PATIENCE
+    while groups and time.monotonic() < deadline:
+        groups = [group for group in groups if not _remove_group(group)]
+        time.sleep(0.005 if groups else 0)
+
+
+def _remove_group(group: str) -> bool:
+    """Whether it is gone, with the parent where that is empty; False while something that ends is still in it."""
+    try:
+        os.rmdir(group)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    try:
+        os.rmdir(os.path.dirname(group))
+    except OSError:
+        pass  # containers are left below the parent
+    return True
 
 
 if __name__ == "__main__":
