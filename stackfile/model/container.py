@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from stackfile.model.stack import (
     Attachment,
     Dependency,
+    DeviceMapping,
     Healthcheck,
+    Hook,
+    LogConfig,
     Mount,
     Port,
     Resources,
@@ -15,6 +18,12 @@ from stackfile.model.stack import (
     SecretRef,
     Ulimit,
 )
+
+__all__ = [
+    "ContainerRecord", "ContainerSpec", "ContainerState", "Endpoint", "EngineInfo", "ExecRecord", "ExecSpec",
+    "ExitStatus", "FileMount", "Health", "HealthLogEntry", "LogConfig", "NetworkRecord", "PublishedPort", "Stats",
+    "VolumeRecord",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +38,6 @@ class FileMount:
     gid: str = "0"
     mode: int = 0o444
     on_change: str = "restart"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogConfig:
-    """Log of a container: bytes per file and number of files."""
-
-    driver: str = "json-file"
-    max_size: int = 10_000_000
-    max_files: int = 3
-    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +100,21 @@ class ContainerSpec:
     sysctls: dict[str, str] = field(default_factory=dict)
     oom_score_adj: int = 0
     pid_mode: str = ""
+    """Empty, host, or container:<name or id>; as `ipc_mode`, which may be private, shareable or none too."""
     ipc_mode: str = ""
     log: LogConfig = LogConfig()
     auto_remove: bool = False
+    annotations: dict[str, str] = field(default_factory=dict)
+    uts_mode: str = ""
+    userns_mode: str = ""
+    cgroup_mode: str = ""
+    devices: tuple[DeviceMapping, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    """`CONTAINER[:ro]`, by name or id."""
+    platform: str = ""
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +218,10 @@ class NetworkRecord:
     options: dict[str, str] = field(default_factory=dict)
     interface: str = ""
     """The bridge's name."""
+    ip_ranges: tuple[str, ...] = ()
+    """By subnet: where addresses are leased from; empty for all of it."""
+    reserved: tuple[str, ...] = ()
+    """Addresses that are never leased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,35 @@ class ImageRecord:
     config: ImageConfig = ImageConfig()
     history: tuple[HistoryEntry, ...] = ()
     parent: str = ""
+    variant: str = ""
+    digests: tuple[str, ...] = ()
+    """Where it was pulled from, by content: `docker.io/library/busybox@sha256:…`, the digest of the registry's index or
+    manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAuth:
+    """What a registry asks for; all empty where nobody logged in. Sent with a request, kept by no engine."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    """An OAuth2 refresh token."""
+    registry_token: str = field(default="", repr=False)
+    """A bearer token that is used as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Progress of a pull or a load. `id` is the layer's short digest (or the tag), "" where it is about the whole.
+
+    `status` is Docker's wording; `current` of `total` bytes, 0 where that has no meaning.
+    """
+
+    status: str
+    id: str = ""
+    current: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,15 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlkioLimit:
+    """A limit of one block device. kind: weight, read_bps, write_bps, read_iops, write_iops; `rate` in its unit."""
+
+    kind: str
+    path: str
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Limits. Bytes for memory, CPUs in billionths (Docker's NanoCpus), 0 or "" where there is no limit."""
 
@@ -169,6 +178,14 @@ class Resources:
     cpu_shares: int = 0
     cpuset: str = ""
     pids: int = 0
+    cpu_period: int = 0
+    """Microseconds; with `cpu_quota` another way to say `nano_cpus`."""
+    cpu_quota: int = 0
+    swappiness: int | None = None
+    """0 to 100; None leaves the kernel's."""
+    oom_kill_disable: bool = False
+    blkio_weight: int = 0
+    blkio: tuple[BlkioLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +201,51 @@ class Ulimit:
     name: str
     soft: int
     hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """Log of a container: driver (json-file, local, none), bytes per file and number of files."""
+
+    driver: str = "json-file"
+    max_size: int = 10_000_000
+    max_files: int = 3
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceMapping:
+    """A device of the engine's machine in a container (`devices`). `permissions` are letters of r, w, m."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A command in a container after its start or before its stop (`post_start`, `pre_stop`)."""
+
+    command: tuple[str, ...]
+    user: str = ""
+    privileged: bool = False
+    working_dir: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How replicas are replaced (`deploy.update_config`, `rollback_config`). Times in nanoseconds.
+
+    order: stop-first, start-first. failure_action: pause, continue, rollback.
+    """
+
+    parallelism: int = 1
+    delay: int = 0
+    order: str = "stop-first"
+    failure_action: str = "pause"
+    monitor: int = 0
+    max_failure_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +303,30 @@ class Service:
     oom_score_adj: int = 0
     pull_policy: str = ""
     profiles: tuple[str, ...] = ()
+    annotations: dict[str, str] = field(default_factory=dict)
+    attach: bool = True
+    """Whether `up --follow` shows its log."""
+    log: LogConfig = LogConfig()
+    pid_mode: str = ""
+    """Empty for its own; else host, service:NAME, container:NAME. As `ipc_mode`, which has private, shareable too."""
+    ipc_mode: str = ""
+    uts_mode: str = ""
+    """Empty or host. As `userns_mode`; `cgroup_mode` is empty, host or private."""
+    userns_mode: str = ""
+    cgroup_mode: str = ""
+    devices: tuple[DeviceMapping, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """`TYPE MAJOR:MINOR ACCESS`, as in cgroup v1's devices.allow."""
+    volumes_from: tuple[str, ...] = ()
+    """`NAME[:ro]` of a service, or `container:NAME[:ro]`."""
+    platform: str = ""
+    """`os/architecture[/variant]`."""
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+    update: Rollout = Rollout()
+    rollback: Rollout = Rollout()
+    deploy_labels: dict[str, str] = field(default_factory=dict)
+    """Labels of the service itself, not of its containers."""
 
     def replica(self, index: int) -> Service:
         """The service as replica `index` (from 1) sees it."""
@@ -262,6 +348,10 @@ class NetworkResource:
     external: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    ip_ranges: tuple[str, ...] = ()
+    """By subnet: the part of it that addresses are leased from; empty, or "" for all of a subnet."""
+    reserved: tuple[str, ...] = ()
+    """Addresses that are never leased (`aux_addresses`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,10 +376,12 @@ class Generate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigResource:
-    """A config. `content` is its text; None where only per-replica contents exist (FileRef.content)."""
+    """A config. `content` is its text; None where only per-replica contents exist (FileRef.content), or `external`."""
 
     name: str
     content: str | None = None
+    external: str = ""
+    """Full name (`<project>_<name>`) of another stack's config, which this one only uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +394,20 @@ class SecretResource:
     name: str
     content: tuple[str | SecretRef, ...] | None = field(default=None, repr=False)
     generate: Generate | None = None
+    command: tuple[str, ...] = ()
+    """Prints the content; run by who loads the stack, with his rights, for plan and up alone."""
+    external: str = ""
+    """Full name (`<project>_<name>`) of another stack's secret, which this one only uses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """A key that is accepted but has no effect here: plans say so. `path` is a JSON pointer in the resource."""
+
+    address: str
+    path: str
+    at: Place
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,3 +430,4 @@ class Stack:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Group of a `for_each` (`worker`) to its members (`worker-mail`, …)."""
     origins: dict[str, Origin] = field(default_factory=dict)
+    ignored: tuple[Ignored, ...] = ()
