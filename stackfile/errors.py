@@ -59,7 +59,8 @@ _rows(
     "unknown-value", "values-invalid", "values-cycle", "unknown-environment", "environment-cycle", "name-collision",
     "unknown-reference", "dependency-cycle", "bad-name", "bad-port", "bad-duration", "bad-size", "port-collision",
     "wrong-dialect", "too-large", "too-deep", "alias-bomb", "include-outside", "context-unreadable", "no-stack-file",
-    "image-cycle", "unsupported-key", "replicas-conflict", "merge-conflict",
+    "image-cycle", "unsupported-key", "replicas-conflict", "merge-conflict", "dockerfile-syntax",
+    "unknown-instruction", "unknown-stage",
 )  # fmt: skip
 _rows(4, 4001, "engine-unreachable", "not-permitted", "engine-incompatible", "engine-start-failed", "engine-locked",
       "unsupported-kernel")  # fmt: skip
@@ -71,6 +72,7 @@ _rows(
     "disk-full", "name-taken", "address-exhausted", "not-modified", "cancelled", "bad-request", "internal",
     "host-program-missing", "volume-in-use", "network-in-use", "dependency-failed", "command-not-found",
     "command-not-executable", "database-newer", "unsafe-path", "bad-archive", "partial",
+    "pull-failed", "registry-denied", "registry-unreachable", "platform-missing",
 )  # fmt: skip
 _rows(6, 6001, "differences")
 

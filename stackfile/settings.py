@@ -30,6 +30,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("nft_table", "STACKFILE_NFT_TABLE", "stackfile", "name of the nftables table"),
     Setting("cgroup_parent", "STACKFILE_CGROUP_PARENT", "stackfile", "cgroup below which containers live"),
     Setting("address_pool", "STACKFILE_ADDRESS_POOL", "10.89.0.0/16", "IPv4 pool that networks take a /24 from"),
+    Setting(
+        "insecure_registries", "STACKFILE_INSECURE_REGISTRIES", "", "registries spoken to without TLS: HOST[:PORT], …"
+    ),
+    Setting("registry_ca", "STACKFILE_REGISTRY_CA", "", "CA certificates for registries; empty: the machine's"),
     Setting("log_level", "STACKFILE_LOG_LEVEL", "info", "level of the daemon's log"),
 )
 
@@ -45,6 +49,10 @@ class Settings:
     cgroup_parent: str
     address_pool: str
     log_level: str
+    insecure_registries: str = ""
+    """Separated by commas. Loopback addresses need not be named."""
+    registry_ca: str = ""
+    """Path of a PEM file."""
 
     @property
     def socket(self) -> str:
@@ -63,6 +71,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     source = os.environ if environ is None else environ
     values = {row.name: source.get(row.variable) or row.default for row in TABLE}
+    # What other clients of registries call it; the daemon is started with our own variables alone.
+    values["registry_ca"] = (
+        values["registry_ca"] or source.get("REQUESTS_CA_BUNDLE") or source.get("SSL_CERT_FILE") or ""
+    )
     for name in ("root", "run"):
         if not values[name].startswith("/"):
             raise UsageError("bad-setting", f"{name} must be an absolute path, not {values[name]!r}")

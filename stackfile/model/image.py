@@ -24,6 +24,8 @@ class ImageConfig:
     stop_signal: str = ""
     healthcheck: Healthcheck | None = None
     shell: tuple[str, ...] = ()
+    on_build: tuple[str, ...] = ()
+    """Dockerfile instructions that run when another image is built on this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,8 @@ class StepStatus:
     text: str
     cached: bool
     reason: str = ""
+    key: str = ""
+    """What the cache knows the step by, its inputs included; "" where a step before it is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
