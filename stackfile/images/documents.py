@@ -90,6 +90,7 @@ def _config_to_plain(config: ImageConfig) -> dict[str, Any]:
         "StopSignal": config.stop_signal,
         "Healthcheck": None if config.healthcheck is None else _health_to_plain(config.healthcheck),
         "Shell": list(config.shell),
+        "OnBuild": list(config.on_build),
     }
     return {key: value for key, value in plain.items() if value or (value == [] and key in ("Entrypoint", "Cmd"))}
 
@@ -108,6 +109,7 @@ def _config_from_plain(plain: Mapping[str, Any]) -> ImageConfig:
         stop_signal=plain.get("StopSignal") or "",
         healthcheck=_health_from_plain(health) if health else None,
         shell=tuple(plain.get("Shell") or ()),
+        on_build=tuple(plain.get("OnBuild") or ()),
     )
 
 

@@ -49,16 +49,37 @@ class Healthcheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunMount:
+    """A mount of one `run` step (Dockerfile `RUN --mount`). type: bind, cache, tmpfs, secret.
+
+    `from_image` is what `source` is taken from; empty for the build context (bind) or an empty directory (cache).
+    """
+
+    type: str
+    target: str
+    source: str = ""
+    from_image: str = ""
+    id: str = ""
+    read_only: bool = False
+    required: bool = False
+    sharing: str = "shared"
+    uid: int = 0
+    gid: int = 0
+    mode: int | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One recipe step. `kind` is the instruction key; exactly the fields of that kind are set.
 
     kind      fields
-    host      programs, paths
+    host      programs, paths, packages, dependencies, users, exclude
     copy, add source, target, chown, chmod, from_image; `context` is filled by who reads the files
-    run       argv (a string in the file becomes ("/bin/sh", "-ec", text))
+    run       argv (a string in the file becomes ("/bin/sh", "-ec", text)), mounts, network
     env, label, arg    mapping
     workdir, user, stopsignal    text
-    entrypoint, cmd, shell, expose, volume    argv
+    entrypoint, cmd, shell, expose, volume, onbuild    argv
     healthcheck    healthcheck
     """
 
@@ -76,11 +97,63 @@ class Step:
     mapping: dict[str, str] = field(default_factory=dict)
     text: str = ""
     healthcheck: Healthcheck | None = None
+    packages: tuple[str, ...] = ()
+    """Installed packages of the machine, by name or pattern."""
+    dependencies: bool = False
+    """Whether the packages' dependencies come along."""
+    users: tuple[str, ...] = ()
+    """Accounts of the machine."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths of packages that stay behind."""
+    mounts: tuple[RunMount, ...] = ()
+    network: str = ""
+    """default (also empty), none, host."""
+    whole: bool = False
+    """`context` is a whole build context, of which `source` chooses."""
+    inline: dict[str, str] = field(default_factory=dict)
+    """Sources whose content stands in the Dockerfile itself: name → text."""
+    checksum: str = ""
+    """What the content of a source that is a URL must be."""
+    extra_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """`build:` of an image: a Dockerfile and its context. What is read of the caller's files is filled by who reads.
+
+    `dockerfile` is its path for a person and `text` its content; `manifest` is the digest of the context's manifest.
+    """
+
+    context: str = ""
+    """Directory of the caller's machine, absolute."""
+    dockerfile: str = "Dockerfile"
+    file: str = ""
+    """Path of the Dockerfile, absolute; empty where `text` was written in the stack file."""
+    text: str = ""
+    manifest: str = ""
+    target: str = ""
+    args: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    network: str = ""
+    extra_hosts: tuple[str, ...] = ()
+    contexts: dict[str, str] = field(default_factory=dict)
+    """Named contexts: a directory, `image:KEY` of the stack, or `docker-image://REFERENCE`."""
+    manifests: dict[str, str] = field(default_factory=dict)
+    """Named contexts that are directories → digest of their manifest."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Id that the Dockerfile uses → secret of the stack."""
+    secret_texts: dict[str, str] = field(default_factory=dict, repr=False)
+    no_cache: bool = False
+    images: tuple[str, ...] = ()
+    """Images of the stack that the Dockerfile is based on or copies from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResource:
-    """An image of the stack: `from` plus recipe steps. `base` is `scratch`, a stack image, or a reference."""
+    """An image of the stack: `from` plus recipe steps, or `build`.
+
+    `base` is `scratch`, a stack image, or a reference.
+    """
 
     name: str
     base: str = "scratch"
@@ -88,6 +161,9 @@ class ImageResource:
     steps: tuple[Step, ...] = ()
     tags: tuple[str, ...] = ()
     """Full references, the default `<project>/<name>:latest` first."""
+    build: Build | None = None
+    service: str = ""
+    """The service whose `build:` it is; "" where it stands under `images:`."""
 
 
 # ---------------------------------------------------------------- services
