@@ -21,9 +21,30 @@ def is_digest(text: str) -> bool:
     return _FORM.fullmatch(text) is not None
 
 
+def matches(digest: str, data: bytes) -> bool:
+    """Whether `data` is what a well-formed digest says."""
+    return hashlib.new(digest.partition(":")[0], data).hexdigest() == digest.partition(":")[2]
+
+
 def canonical(value: Any) -> bytes:
     """Canonical JSON of plain data (RFC 8785 for the values we use: no floats)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def jcs(value: Any) -> bytes:
+    """Canonical JSON by RFC 8785 (keys sorted by UTF-16 code units), for documents that leave this program.
+
+    Holds for data without floats, which is all that we write.
+    """
+    return json.dumps(_in_order(value), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value, key=lambda text: text.encode("utf-16-be"))}
+    if isinstance(value, list | tuple):
+        return [_in_order(item) for item in value]
+    return value
 
 
 def keyed(key: bytes, data: bytes) -> str:

@@ -79,14 +79,14 @@ class Solver:
         if made is None or (self.no_cache and instruction.makes_layer):
             reason = reason or ("built without cache" if self.no_cache else "its layer is gone")
             if self.progress is None:
-                self._tell(step, index, reason)
+                self._tell(step, index, reason, key)
                 return None
             made = await self._make(instruction, step, state, key)
         elif instruction.makes_layer:
             reason = ""
         self.made.append(made)
         self._note(place, last, inputs)
-        self._tell(step, index, reason)
+        self._tell(step, index, reason, key)
         return self._after(instruction, step, state, made)
 
     async def _make(self, instruction: Instruction, step: Step, state: State, key: str) -> Made:
@@ -125,9 +125,10 @@ class Solver:
         if self.progress is not None:
             self.cache.remember(place, last, inputs)
 
-    def _tell(self, step: Step, index: int, reason: str) -> None:
+    def _tell(self, step: Step, index: int, reason: str, key: str = "") -> None:
         text = REGISTRY[step.kind].text(step)
-        self.statuses.append(StepStatus(index=index, kind=step.kind, text=text, cached=not reason, reason=reason))
+        status = StepStatus(index=index, kind=step.kind, text=text, cached=not reason, reason=reason, key=key)
+        self.statuses.append(status)
 
     def _base(self, image: ImageResource) -> State | None:
         if image.base == "scratch" and not image.base_is_stack_image:

@@ -124,5 +124,8 @@ class Plan:
     kept: tuple[dict[str, str], ...] = ()
     notes: tuple[Note, ...] = ()
     desired: dict[str, Any] = field(default_factory=dict)
+    """`resources`: address → hash of what is wanted; `stack`: the wanted model, in a saved plan."""
+    observed: dict[str, Any] = field(default_factory=dict)
+    """Address → facts of what the actions name and of its direct dependencies."""
     summary: Summary = Summary()
     signature: str | None = None

@@ -11,7 +11,7 @@ from stackfile import wire
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
 from stackfile.model.stack import Stack
-from stackfile.reconcile import guards, orphans, ports, resources, selection, services
+from stackfile.reconcile import facts, guards, orphans, ports, resources, selection, services
 from stackfile.reconcile.context import Context, Decision
 
 _COUNTED = {
@@ -82,24 +82,25 @@ def make(
             draft.add(decision, [action.id for action in draft.actions])
     draft.actions = ports.in_turn(context, draft.actions)
     kept = [] if options.remove_orphans else orphans.kept(context)
-    plan = Plan(
+    desired = {node: _desired_hash(context, node) for node in wanted}
+    observed_facts = facts.of(context, draft.actions)
+    return Plan(
         generator=generator,
         created=created,
         project=stack.name,
         environment=stack.environment,
         engine=dict(engine or {}),
         options=shown_options(options),
-        fingerprint=_fingerprint(context, wanted),
+        fingerprint=_fingerprint(desired, observed_facts, context),
         actions=tuple(draft.actions),
         unchanged=tuple(draft.unchanged),
         unknown=tuple(_unknown(context, draft)),
         kept=tuple(kept),
         notes=(*draft.notes, *orphans.notes(kept)),
-        desired={"resources": {node: _desired_hash(context, node) for node in wanted}},
+        desired={"resources": desired},
+        observed=observed_facts,
         summary=summarize(context, draft.actions, draft.unchanged),
     )
-    digest = wire.spec_hash(plan)
-    return replace(plan, fingerprint=replace(plan.fingerprint, plan=digest))
 
 
 def select(context: Context) -> set[str]:
@@ -183,17 +184,10 @@ def _desired_hash(context: Context, node: str) -> str:
     return wire.spec_hash(stack.networks[name] if kind == "network" else stack.volumes[name])
 
 
-def _fingerprint(context: Context, wanted: Sequence[str]) -> Fingerprint:
-    """Digests over wanted and existing: no pid, uptime, health or statistics."""
-    observed = context.observed
-    existing = {
-        "containers": {record.id: wire.spec_hash(record.spec) for record in observed.containers},
-        "running": sorted(record.id for record in observed.containers if record.state.running),
-        "networks": sorted(record.id for record in observed.networks),
-        "volumes": sorted(record.name for record in observed.volumes),
-    }
+def _fingerprint(desired: Mapping[str, str], observed: Mapping[str, Any], context: Context) -> Fingerprint:
+    project = context.observed.project
     return Fingerprint(
-        desired=wire.spec_hash({node: _desired_hash(context, node) for node in wanted}),
-        observed=wire.spec_hash(existing),
-        generation=observed.project.generation if observed.project else 0,
+        desired=wire.spec_hash(desired),
+        observed=wire.spec_hash(observed),
+        generation=project.generation if project else 0,
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import stackfile
 from stackfile import graph as graphs
 from stackfile.model.observed import DownOptions, Observed, UpOptions
 from stackfile.model.plan import Plan
-from stackfile.model.stack import Stack
+from stackfile.model.stack import SecretResource, Stack
 from stackfile.provider.provider import Provider
-from stackfile.reconcile import plan, selection
+from stackfile.reconcile import plan, saved, selection
 from stackfile.reconcile.apply import Up
 from stackfile.reconcile.builds import Build
 from stackfile.reconcile.down import Down
@@ -35,14 +36,14 @@ class Reconciler:
         self._provider = provider
         self._now = now
 
-    async def plan(self, stack: Stack, options: UpOptions) -> Plan:
-        """What `up` would do; changes nothing.
+    async def plan(self, stack: Stack, options: UpOptions, *, inputs: Sequence[dict[str, str]] | None = None) -> Plan:
+        """What `up` would do; changes nothing. With `inputs` (digests of what was read) a plan to save and `apply`.
 
         Raises RefusedError (`environment-switch`, `directory-differs`, `needs-yes`), UsageError (`no-such-service`),
         NotFoundError (`image-not-found`, `not-found` for an external network or volume).
         """
         made, _ = await self._plan(stack, options)
-        return made
+        return made if inputs is None else saved.complete(made, stack, inputs)
 
     def up(self, stack: Stack, options: UpOptions) -> Job:
         """Build, create and start what `plan` says, in parallel along the dependencies."""
@@ -52,6 +53,25 @@ class Reconciler:
             return await Up(self._provider, job, stack, options, observed, made, self._now).run()
 
         return self.jobs.start("up", stack.name, body)
+
+    def apply(
+        self, document: Mapping[str, Any], secrets: Mapping[str, SecretResource], *, wait: bool = True, timeout: int = 0
+    ) -> Job:
+        """Do exactly what a saved plan says. `secrets` are the contents of those that it stores.
+
+        Raises StackError (`bad-value`), RefusedError (`stale-plan`) for what is no plan of ours; the job fails with
+        RefusedError (`stale-plan`) when what the plan rests on has changed.
+        """
+        planned, wanted, options = saved.read(document)
+        stack = saved.with_contents(wanted, secrets)
+        options = replace(options, wait=wait, timeout=timeout or options.timeout)
+
+        async def body(job: Job) -> Outcome:
+            made, observed = await self._plan(stack, options)
+            saved.check(planned, made)
+            return await Up(self._provider, job, stack, options, observed, planned, self._now).run()
+
+        return self.jobs.start("apply", stack.name, body)
 
     def down(self, project: str, options: DownOptions) -> Job:
         """Remove containers and networks, with `volumes` all that is the project's. Needs no stack file."""

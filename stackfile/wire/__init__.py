@@ -8,15 +8,19 @@ from __future__ import annotations
 from stackfile.wire.canonical import canonical, compact, spec_hash
 from stackfile.wire.codec import decode, encode, from_plain, to_plain
 from stackfile.wire.errors import error_from_plain, error_to_plain
+from stackfile.wire.plans import document_digest, from_document, to_document
 
 __all__ = [
     "canonical",
     "compact",
     "decode",
+    "document_digest",
     "encode",
     "error_from_plain",
     "error_to_plain",
+    "from_document",
     "from_plain",
     "spec_hash",
+    "to_document",
     "to_plain",
 ]

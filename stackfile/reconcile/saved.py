@@ -1,0 +1,108 @@
+"""Saved plans: a plan with all that applying it needs, and the check that nothing it rests on has changed. Pure.
+
+The document holds the wanted model (`desired.stack`), so that no file is evaluated again. Contents of secrets are not
+in it: who applies a plan that stores one brings the content, which must have the HMAC that the plan names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stackfile import wire
+from stackfile.errors import RefusedError, StackError
+from stackfile.model.observed import UpOptions
+from stackfile.model.plan import Action, Plan
+from stackfile.model.stack import SecretResource, Stack
+from stackfile.reconcile import facts, record
+
+HINT = "look at a new plan: `stackfile plan`"
+
+
+def complete(plan: Plan, stack: Stack, inputs: Sequence[dict[str, str]]) -> Plan:
+    """`plan` with the wanted model and the digests of what it was made from, and the digest of it all."""
+    fingerprint = replace(plan.fingerprint, inputs=tuple(inputs))
+    desired = {**plan.desired, "stack": wire.to_plain(record.without_contents(stack))}
+    return digested(replace(plan, desired=desired, fingerprint=fingerprint))
+
+
+def digested(plan: Plan) -> Plan:
+    """`plan` with the digest of its document."""
+    digest = wire.document_digest(wire.to_document(plan))
+    return replace(plan, fingerprint=replace(plan.fingerprint, plan=digest))
+
+
+def read(document: Mapping[str, Any]) -> tuple[Plan, Stack, UpOptions]:
+    """The parts of a saved plan.
+
+    Raises StackError (`bad-value`) for something else, RefusedError (`stale-plan`) when it was changed by hand.
+    """
+    plain = dict(document)
+    plan = wire.from_document(plain)
+    if wire.document_digest(plain) != plan.fingerprint.plan:
+        raise RefusedError("stale-plan", "the plan was changed after it was made", cause="its digest differs",
+                           hint=HINT)  # fmt: skip
+    if "stack" not in plan.desired:
+        raise StackError("bad-value", "the plan does not hold the wanted model", hint="save it with `plan -o FILE`")
+    return plan, wire.from_plain(plan.desired["stack"], Stack), wire.from_plain(plan.options, UpOptions)
+
+
+def with_contents(stack: Stack, secrets: Mapping[str, SecretResource]) -> Stack:
+    """`stack` with the contents of those of its secrets that `secrets` has."""
+    known = {
+        name: replace(item, content=secrets[name].content) if name in secrets else item
+        for name, item in stack.secrets.items()
+    }
+    return replace(stack, secrets=known)
+
+
+def check(saved: Plan, made: Plan) -> None:
+    """Raise RefusedError (`stale-plan`) unless `made`, the plan of this moment, is the saved one."""
+    if saved.engine != made.engine:
+        raise _stale(["it was made for another engine"])
+    found = facts.differences(saved.observed, made.observed)
+    found += _desired(saved.desired["resources"], made.desired["resources"])
+    if not found and saved.fingerprint.generation != made.fingerprint.generation:
+        was, now = saved.fingerprint.generation, made.fingerprint.generation
+        found.append(f"the project was changed in between: generation {was}, now {now}")
+    if not found and (_essence(saved.actions) != _essence(made.actions)):
+        found += _actions(saved.actions, made.actions)
+    if found:
+        raise _stale(found)
+
+
+def _desired(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    names = [address for address in dict.fromkeys((*before, *now)) if before.get(address) != now.get(address)]
+    return [f"{address}: what is wanted of it is not what was planned" for address in names]
+
+
+def _actions(before: Sequence[Action], now: Sequence[Action]) -> list[str]:
+    old = {action.address: action.action for action in before}
+    new = {action.address: action.action for action in now}
+    addresses = [address for address in dict.fromkeys((*old, *new)) if old.get(address) != new.get(address)]
+    named = [f"{address}: {old.get(address, 'nothing')} planned, now {new.get(address, 'nothing')}"
+             for address in addresses]  # fmt: skip
+    return named or ["other changes are needed now"]
+
+
+def _essence(actions: Iterable[Action]) -> list[tuple[object, ...]]:
+    """What an action does, without why and where it was written."""
+    return [
+        (
+            action.address,
+            action.action,
+            action.instances,
+            [(change.path, wire.to_plain(change.after), change.strategy, change.signal) for change in action.changes],
+        )
+        for action in actions
+    ]
+
+
+def _stale(found: Sequence[str]) -> RefusedError:
+    return RefusedError(
+        "stale-plan",
+        "the plan is stale: " + "; ".join(found),
+        hint=HINT,
+        details={"differences": list(found)},
+    )
