@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
+import pwd
 import time
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,6 +13,7 @@ from stackfile.engines.embedded import clock
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.errors import ConflictError
+from stackfile.images.snapshots import filesystem_type
 from stackfile.model.container import EngineInfo, Stats
 
 TITLES = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
@@ -33,7 +36,7 @@ class Info:
             version=_version(),
             root=self._core.settings.root,
             kernel=platform.release(),
-            operating_system=_operating_system(),
+            operating_system=_release().get("PRETTY_NAME", "Linux"),
             architecture=platform.machine(),
             cpus=os.cpu_count() or 1,
             memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -45,6 +48,12 @@ class Info:
             stopped=len(statuses) - running - paused,
             images=len(self._core.images.list()),
             name=platform.node(),
+            os_version=_release().get("VERSION_ID", ""),
+            backing=filesystem_type(self._core.settings.root),
+            bridge_nf=(_sysctl("net/bridge/bridge-nf-call-iptables"), _sysctl("net/bridge/bridge-nf-call-ip6tables")),
+            forwarding=_sysctl("net/ipv4/ip_forward"),
+            descriptors=len(os.listdir("/proc/self/fd")),
+            tasks=len(asyncio.all_tasks()),
         )
 
     def stats(self, container: Container) -> Stats:
@@ -52,6 +61,7 @@ class Info:
         _require_alive(container)
         usage = self._core.cgroups.read(container.id)
         network = _network(container.state.pid)
+        details = self._core.cgroups.details(container.id)
         return Stats(
             time=clock.rfc3339(clock.now_ns()),
             cpu_total=usage.cpu_ns,
@@ -68,6 +78,15 @@ class Info:
             tx_packets=network[3],
             read_bytes=usage.read_bytes,
             write_bytes=usage.write_bytes,
+            cpu_user=details.cpu_user,
+            cpu_kernel=details.cpu_kernel,
+            cpu_each=details.cpu_each,
+            periods=details.periods,
+            throttled_periods=details.throttled_periods,
+            throttled_ns=details.throttled_ns,
+            memory_peak=details.memory_peak,
+            memory_details=details.memory,
+            io=details.io,
         )
 
     def top(self, container: Container) -> tuple[list[str], list[list[str]]]:
@@ -89,11 +108,19 @@ def _version() -> str:
         return "0"
 
 
-def _operating_system() -> str:
+def _release() -> dict[str, str]:
     try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        return platform.freedesktop_os_release()
     except OSError:
-        return "Linux"
+        return {}
+
+
+def _sysctl(name: str) -> bool:
+    try:
+        with open(f"/proc/sys/{name}") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False
 
 
 def _system_cpu() -> int:
@@ -120,6 +147,14 @@ def _network(pid: int) -> tuple[int, int, int, int]:
     return totals[0], totals[1], totals[2], totals[3]
 
 
+def _user(uid: int) -> str:
+    """The machine's name of a user, as ps shows it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def _process(pid: int) -> list[str] | None:
     """A row of `top`; None when the process is gone."""
     try:
@@ -137,4 +172,4 @@ def _process(pid: int) -> list[str] | None:
     name = before.partition("(")[2]
     spent = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     when = time.strftime("%H:%M", time.localtime(started))
-    return [str(uid), str(pid), fields[1], "0", when, "?", spent, command or f"[{name}]"]
+    return [_user(uid), str(pid), fields[1], "0", when, "?", spent, command or f"[{name}]"]

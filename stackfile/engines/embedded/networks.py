@@ -12,7 +12,7 @@ from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.errors import ActionError, ConflictError, StackfileError
-from stackfile.model import labels
+from stackfile.model import builtin, labels
 from stackfile.model.container import Endpoint, NetworkRecord
 from stackfile.model.stack import Attachment
 from stackfile.network.manager import NetworkManager
@@ -59,12 +59,14 @@ class Networks:
             raise ConflictError("name-taken", f"network {spec.name} exists already")
         if spec.driver not in ("", "bridge"):
             raise ActionError("bad-request", f"network {spec.name}: no driver {spec.driver}", hint="use bridge")
-        record = self._addressed(replace(spec, id=names.new_id(), driver="bridge", created=_now()))
+        record = self._addressed(replace(spec, id=spec.id or names.new_id(), driver="bridge", created=_now()))
         intent = self._run.begin("engine.network", record.id, wire.encode(record).decode())
         self._store(record)
         try:
             record = self._manager.create(record)
         except BaseException:
+            with step(record.id, "undoing a network"):
+                self._manager.remove(record)
             self._forget(record)
             self._run.done(intent)
             raise
@@ -165,7 +167,9 @@ class Networks:
             self._idle.cancel()
             self._idle = None
         found = [record for record in self._records.values() if record.name == DEFAULT]
-        return found[0] if found else self.create(NetworkRecord(id="", name=DEFAULT))
+        if found:
+            return found[0]
+        return self.create(NetworkRecord(id=builtin.network_id(self._state.engine_id, DEFAULT), name=DEFAULT))
 
     def leave_default(self, owner: str) -> None:
         """`owner` does not use the default network any more."""

@@ -32,9 +32,9 @@ class Kernel:
         return f"10.9.{number}.0/29", f"10.9.{number}.1"
 
     def create(self, record: NetworkRecord) -> NetworkRecord:
-        if self.fails:
-            raise ActionError("kernel", "no bridge today")
         self.bridges.append(record.name)
+        if self.fails:
+            raise ActionError("kernel", "no address today")
         return replace(record, interface=f"sf{record.id[:10]}")
 
     def remove(self, record: NetworkRecord) -> None:
@@ -95,7 +95,7 @@ def test_a_creation_that_fails_leaves_no_record(networks: Networks, kernel: Kern
     kernel.fails = True
     with pytest.raises(ActionError):
         create(networks, "a")
-    assert networks.list() == []
+    assert (networks.list(), kernel.bridges) == ([], [])
     kernel.fails = False
     create(networks, "a")
 
