@@ -47,12 +47,12 @@ class Namespaces:
 
     def close(self, container: Container) -> None:
         """Let the namespace go, and with it its interfaces. The addresses stay leased to the container."""
+        self._networks.leave_default(container.id)
         self._core.supervisor.drop(f"netns/{container.id}")
         for endpoint in container.place.endpoints:
             network = self._networks.get(endpoint.network_id)
             if network is not None:
                 self._core.network.detach(container.id, network, None, endpoint)
-        self._networks.leave_default(container.id)
 
     def connect(self, container: Container, network: NetworkRecord, attachment: Attachment) -> None:
         """Add a network to a container; at once when it runs."""

@@ -197,6 +197,7 @@ class Runner:
             await self._core.resolver.forget(identity)
             await self._core.resolver.update(None, {identity: None})
         with step(identity, "network"):
+            self._networks.leave_default(identity)
             self._core.supervisor.drop(f"netns/{identity}")
             self._leave_networks(identity)
         with step(identity, "shim"):
@@ -213,7 +214,6 @@ class Runner:
                 endpoint = Endpoint(network=record.name, network_id=record.id, ipv4=lease.address)
                 self._core.network.detach(identity, record, None, endpoint)
         self._networks.release(identity)
-        self._networks.leave_default(identity)
 
 
 async def _pass_on(follower: LogFollower, output: Callable[[bytes], None] | None) -> None:
