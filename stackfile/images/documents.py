@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stackfile import digest as digests
@@ -51,14 +52,14 @@ def encode_config(config: ImageConfig, diff_ids: Sequence[str], history: Sequenc
     )
 
 
-def encode_manifest(config: bytes, layers: Sequence[tuple[str, int]]) -> bytes:
-    """The manifest document of a config document and (digest, size) of uncompressed layers."""
+def encode_manifest(config: bytes, layers: Sequence[tuple[str, int]], layer_type: str = LAYER) -> bytes:
+    """The manifest document of a config document and (digest, size) of layers, uncompressed if not said otherwise."""
     return digests.canonical(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": digests.sha256(config), "size": len(config)},
-            "layers": [{"mediaType": LAYER, "digest": digest, "size": size} for digest, size in layers],
+            "layers": [{"mediaType": layer_type, "digest": digest, "size": size} for digest, size in layers],
         }
     )
 
@@ -75,6 +76,27 @@ def decode_config(data: bytes) -> tuple[ImageConfig, tuple[str, ...], tuple[Hist
     if not all(digests.is_digest(item) for item in diff_ids):
         raise ActionError("bad-archive", "the image config names a malformed diff id")
     return config, diff_ids, history
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a config document says beside the config: when (RFC 3339, maybe "") and for which machine."""
+
+    created: str
+    os: str
+    architecture: str
+    variant: str
+
+
+def decode_made(data: bytes) -> Made:
+    """The rest of a config document that `decode_config` could read."""
+    document = json.loads(data)
+    return Made(
+        created=str(document.get("created") or ""),
+        os=str(document.get("os") or "linux"),
+        architecture=str(document.get("architecture") or architecture()),
+        variant=str(document.get("variant") or ""),
+    )
 
 
 def _config_to_plain(config: ImageConfig) -> dict[str, Any]:

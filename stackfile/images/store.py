@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stackfile import digest as digests
@@ -26,6 +27,17 @@ Removed = list[tuple[str, str]]
 """What a removal did: ("untagged", name) and ("deleted", id) pairs."""
 
 _SHORTEST_ID = 4
+_PULL = "pull:"
+_PULL_KEPT = 7 * 24 * 3600
+"""Seconds for which layers of a pull that did not end are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pull:
+    """A pull under way: diff ids of its image, time of its begin (seconds since the epoch)."""
+
+    layers: tuple[str, ...]
+    time: float
 
 
 class ImageStore:
@@ -109,6 +121,43 @@ class ImageStore:
             self.rows.put_tag(str(references.parse(tag)), identity)
         return self.get(identity)
 
+    def add_document(
+        self, document: bytes, sizes: Sequence[int], *, tags: Sequence[str] = (), digests_of: Sequence[str] = ()
+    ) -> ImageRecord:
+        """Record an image that came from elsewhere, by its own config document: so it keeps its id.
+
+        `sizes` are the bytes of its layers' tars, which are published; `digests_of` the names by digest under which it
+        was pulled. ActionError (`bad-archive`, `bad-request`).
+        """
+        identity = digests.sha256(document)
+        names = [str(references.parse(tag)) for tag in tags]
+        row = self.rows.get_image(identity)
+        record = self._record(row, ()) if row is not None else self._foreign(document, sizes)
+        known = (*record.digests, *digests_of)
+        if row is None or known != record.digests:
+            record = replace(record, digests=tuple(dict.fromkeys(known)))
+            self.rows.put_image(identity, wire.encode(record).decode())
+        for name in names:
+            self.rows.put_tag(name, identity)
+        return self.get(identity)
+
+    def _foreign(self, document: bytes, sizes: Sequence[int]) -> ImageRecord:
+        config, diff_ids, history = documents.decode_config(document)
+        made = documents.decode_made(document)
+        manifest = documents.encode_manifest(document, list(zip(diff_ids, sizes, strict=True)))
+        return ImageRecord(
+            id=self.blobs.put([document]),
+            manifest=self.blobs.put([manifest]),
+            created=made.created or _now(),
+            size=sum(sizes),
+            architecture=made.architecture,
+            os=made.os,
+            variant=made.variant,
+            layers=diff_ids,
+            config=config,
+            history=history,
+        )
+
     def tag(self, ref: str, tag: str) -> None:
         """Give an image one more name; a tag that exists moves. Errors as `get`."""
         identity = self.resolve(ref)
@@ -149,8 +198,11 @@ class ImageStore:
         return done + self._delete(identity)
 
     def prune(self, *, everything: bool = False, in_use: Collection[str] = ()) -> Removed:
-        """Delete images without a name (with `everything`: also named ones) that no container in `in_use` has."""
+        """Delete images without a name (with `everything`: also named ones) that no container in `in_use` has; and the
+        layers of pulls that were given up.
+        """
         done: Removed = []
+        self._forget_pulls(0)
         for record in self.list():
             if record.id in in_use or (record.tags and not everything):
                 continue
@@ -172,6 +224,25 @@ class ImageStore:
             else:
                 self._leases.pop(digest, None)
 
+    def begin_pull(self, digest: str, diff_ids: Sequence[str]) -> None:
+        """Keep layers of an image under way even when this process ends, so that the next pull finds them."""
+        self.rows.put_cache(_PULL + digest, wire.encode(_Pull(layers=tuple(diff_ids), time=time.time())).decode())
+
+    def end_pull(self, digest: str) -> None:
+        """The image is here, and refers to its layers itself."""
+        self.rows.delete_cache(_PULL + digest)
+
+    def _pulls(self) -> dict[str, _Pull]:
+        return {key: wire.decode(row, _Pull) for key, row in self.rows.list_cache() if key.startswith(_PULL)}
+
+    def _forget_pulls(self, age: float) -> None:
+        """Give up the layers of pulls that began `age` seconds ago or earlier (those under way are leased)."""
+        old = {key: pull for key, pull in self._pulls().items() if pull.time <= time.time() - age}
+        for key in old:
+            self.rows.delete_cache(key)
+        for pull in old.values():
+            self._free(pull.layers, pull.layers)
+
     def sweep(self) -> None:
         """Delete the files of removed layers. Takes as long as that takes; may be called from any thread."""
         durable.sweep(self.paths.temporary)
@@ -184,6 +255,7 @@ class ImageStore:
         shutil.rmtree(self.paths.temporary, ignore_errors=True)
         for directory in (self.paths.temporary, self.paths.layers, self.paths.blobs):
             os.makedirs(directory, mode=0o700, exist_ok=True)
+        self._forget_pulls(_PULL_KEPT)
         self._drop_stale_cache()
         chains, blobs = self._referenced()
         for chain_id in list(self.layers.list()):
@@ -200,14 +272,18 @@ class ImageStore:
         record = self.get(identity)
         self.rows.delete_image(identity)
         self._drop_stale_cache()
+        self._free(record.layers, (record.id, record.manifest, *record.layers))
+        return [("deleted", identity)]
+
+    def _free(self, diff_ids: Sequence[str], contents: Sequence[str]) -> None:
+        """Remove the unpacked layers and the blobs that nothing refers to any more."""
         chains, blobs = self._referenced()
-        for chain_id in reversed(documents.chain_ids(record.layers)):
+        for chain_id in reversed(documents.chain_ids(diff_ids)):
             if chain_id not in chains:
                 self.layers.remove(chain_id)
-        for digest in (record.id, record.manifest, *record.layers):
+        for digest in contents:
             if digest not in blobs:
                 self.blobs.remove(digest)
-        return [("deleted", identity)]
 
     def _drop_stale_cache(self) -> None:
         """Cached steps live as long as an image that contains them: without it their layers would never go."""
@@ -222,12 +298,15 @@ class ImageStore:
                 self.rows.delete_cache(key)
 
     def _referenced(self) -> tuple[set[str], set[str]]:
-        """Chain ids and blob digests that images and builds under way refer to."""
+        """Chain ids and blob digests that images, and builds and pulls under way, refer to."""
         chains, blobs = set(self._leases), set(self._leases)
         for _, row in self.rows.list_images():
             record = wire.decode(row, ImageRecord)
             chains.update(documents.chain_ids(record.layers))
             blobs.update((record.id, record.manifest, *record.layers))
+        for pull in self._pulls().values():
+            chains.update(documents.chain_ids(pull.layers))
+            blobs.update(pull.layers)
         return chains, blobs
 
     def _tags(self) -> dict[str, tuple[str, ...]]:
@@ -259,7 +338,9 @@ class ImageStore:
         if not reference.digest:
             return identity
         for candidate, row in self.rows.list_images():
-            if reference.digest in (candidate, wire.decode(row, ImageRecord).manifest):
+            record = wire.decode(row, ImageRecord)
+            pulled = f"{reference.domain}/{reference.path}@{reference.digest}"
+            if reference.digest in (candidate, record.manifest) or pulled in record.digests:
                 return candidate
         return ""
 

@@ -23,7 +23,7 @@ from stackfile.model.container import (
     VolumeRecord,
 )
 from stackfile.model.event import Event
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth, Transfer
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 
@@ -53,6 +53,17 @@ class LogQuery:
     tail: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStat:
+    """A file of a container. `mode` is that of stat(2); `link` is where a symbolic link leads, inside the root."""
+
+    name: str
+    size: int
+    mode: int
+    mtime_ns: int
+    link: str = ""
+
+
 class Streams(Protocol):
     """A live connection to a process: attach or exec. Always `close()` it."""
 
@@ -77,6 +88,10 @@ Progress = Callable[[str], None]
 """Receives one line for a person at a time."""
 
 
+Transferred = Callable[[Transfer], None]
+"""Receives the progress of a pull or a load; called in the engine's loop."""
+
+
 class Engine(Protocol):
     """An engine that holds containers."""
 
@@ -91,6 +106,37 @@ class Engine(Protocol):
     async def image_tag(self, ref: str, tag: str) -> None: ...
     async def image_remove(self, ref: str, *, force: bool = False) -> Sequence[tuple[str, str]]:
         """Untag or delete. Returns ("untagged", ref) and ("deleted", id) pairs. ConflictError (`in-use`)."""
+        ...
+
+    async def image_pull(
+        self,
+        ref: str,
+        *,
+        platform: str = "",
+        auth: RegistryAuth = RegistryAuth(),  # noqa: B008
+        told: Transferred | None = None,
+    ) -> ImageRecord:
+        """Bring an image from its registry, under its name; what is here already is not fetched again.
+
+        `platform` is `os/architecture[/variant]`, the machine's where it is "". NotFoundError (`image-not-found`),
+        ActionError (`registry-denied`, `registry-unreachable`, `pull-failed`, `platform-missing`, `digest-mismatch`,
+        `bad-archive`, `disk-full`).
+        """
+        ...
+
+    async def image_load(
+        self, data: AsyncIterator[bytes], *, platform: str = "", told: Transferred | None = None
+    ) -> Sequence[ImageRecord]:
+        """The images of an archive: docker-archive or OCI layout as a tar, compressed or not. Errors as `image_pull`
+        has them about content.
+        """
+        ...
+
+    async def image_save(self, refs: Sequence[str], *, compress: str = "") -> AsyncIterator[bytes]:
+        """A tar of these images that is a docker-archive and an OCI layout at once. References that are names go along
+        as names; those that are ids carry none. `compress` says how layers are: gzip, zstd or "". Errors as
+        `image_get`, before the first byte.
+        """
         ...
 
     async def image_evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
@@ -171,6 +217,47 @@ class Engine(Protocol):
         self, ref: str, *, stdin: bool, stdout: bool = True, stderr: bool = True, logs: bool = False
     ) -> Streams:
         """Works before start: output begins with the first byte after the attach (all of it with `logs`)."""
+        ...
+
+    # ---- files of containers
+    async def container_path(self, ref: str, path: str) -> PathStat:
+        """What `path` in the container is; running or not. NotFoundError."""
+        ...
+
+    async def container_read(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+        """`path` as a tar. NotFoundError."""
+        ...
+
+    async def container_write(
+        self, ref: str, path: str, data: AsyncIterator[bytes], *, keep_types: bool = False, own: bool = False
+    ) -> None:
+        """Unpack a tar into a directory. NotFoundError; ActionError: `bad-archive`, `unsafe-path`, `bad-request`."""
+        ...
+
+    async def container_changes(self, ref: str) -> Sequence[tuple[int, str]]:
+        """What differs from the image: (0 modified, 1 added, 2 deleted; path)."""
+        ...
+
+    async def container_usage(self, ref: str) -> int:
+        """Bytes of the writable layer."""
+        ...
+
+    async def container_export(self, ref: str) -> AsyncIterator[bytes]:
+        """The root file system as a tar."""
+        ...
+
+    async def container_commit(
+        self, ref: str, config: ImageConfig, *, tag: str = "", comment: str = "", author: str = ""
+    ) -> ImageRecord: ...
+
+    async def image_import(
+        self, data: AsyncIterator[bytes], config: ImageConfig, *, tag: str = "", comment: str = ""
+    ) -> ImageRecord:
+        """An image of one layer from a tar, perhaps compressed. ActionError (`bad-archive`)."""
+        ...
+
+    def image_layers(self, ref: str) -> Sequence[str]:
+        """Directories of an image's layers, topmost first; empty where the engine has none to show."""
         ...
 
     # ---- exec

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
 from stackfile.engines.embedded import roots
+from stackfile.engines.embedded.archives import Archives
+from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
@@ -20,6 +22,7 @@ from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.exits import ExitRouter, Receivers
 from stackfile.engines.embedded.files import FileStore
 from stackfile.engines.embedded.images import Images
+from stackfile.engines.embedded.imports import Imports
 from stackfile.engines.embedded.info import Info
 from stackfile.engines.embedded.journal import RunJournal
 from stackfile.engines.embedded.launcher import Launcher
@@ -30,6 +33,7 @@ from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.pool import WorkerPool
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.projects import Projects
+from stackfile.engines.embedded.pulls import Pulls
 from stackfile.engines.embedded.recovery import Recovery
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.runner import Runner
@@ -43,6 +47,7 @@ from stackfile.images.store import ImageStore
 from stackfile.network.manager import NetworkManager
 from stackfile.network.resolver_client import ResolverClient
 from stackfile.paths import RunPaths, StatePaths, ensure_private
+from stackfile.registry import endpoint
 from stackfile.runtime.cgroup import Cgroups
 from stackfile.runtime.machine import Machine, observe
 from stackfile.runtime.shim_client import ShimClient
@@ -65,6 +70,8 @@ class Composition:
     readers: Readers
     builder: Builder
     images: Images
+    archives: Archives
+    pulls: Pulls
     volumes: Volumes
     networks: Networks
     containers: Containers
@@ -98,6 +105,7 @@ class Composition:
         await self.exits.drain()
         self.networks.drop_default()
         self.core.cgroups.remove_parent()
+        self.pulls.close()
         self.pool.shutdown()
         self.readers.flush()
         self.trash.close()
@@ -144,6 +152,7 @@ def _core(settings: Settings, paths: StatePaths, exits: ExitRouter) -> Core:
             prefix=settings.bridge_prefix,
             table=settings.nft_table,
             pool=settings.address_pool,
+            pool6=settings.address_pool6,
             supervisor=supervisor,
             journal=RunJournal(run),
         ),
@@ -198,6 +207,9 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     runner = Runner(core, networks, trash, machine)
     contexts = ContextStore(core.paths, core.images.blobs)
     builder = Builder(core.images, contexts, runner, pool)
+    imports = Imports(core.images, pool)
+    policy = endpoint.policy(core.settings.insecure_registries, core.settings.registry_ca)
+    pulls = Pulls(core.images, imports, policy)
     exits.connect(Receivers(core.shim, registry, lifecycle, execs, runner))
     recovery = Recovery(
         core,
@@ -222,7 +234,9 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         pool=pool,
         readers=readers,
         builder=builder,
-        images=Images(core.images, contexts, builder, registry, bus),
+        images=Images(core.images, contexts, builder, registry, bus, pulls, Archives(core.images, imports)),
+        pulls=pulls,
+        archives=Archives(core, launcher, made.volumes, pool, bus),
         volumes=made.volumes,
         networks=networks,
         containers=containers,

@@ -17,10 +17,10 @@ from stackfile.model.container import (
     VolumeRecord,
 )
 from stackfile.model.event import Event
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
-from stackfile.provider.engine import LogChunk, LogQuery, Progress, Streams
+from stackfile.provider.engine import LogChunk, LogQuery, PathStat, Progress, Streams, Transferred
 from stackfile.settings import Settings
 
 
@@ -83,6 +83,24 @@ class EmbeddedEngine:
 
     async def image_remove(self, ref: str, *, force: bool = False) -> Sequence[tuple[str, str]]:
         return await self._parts.images.remove(ref, force)
+
+    async def image_pull(
+        self,
+        ref: str,
+        *,
+        platform: str = "",
+        auth: RegistryAuth = RegistryAuth(),  # noqa: B008
+        told: Transferred | None = None,
+    ) -> ImageRecord:
+        return await self._parts.images.pull(ref, platform, auth, told)
+
+    async def image_load(
+        self, data: AsyncIterator[bytes], *, platform: str = "", told: Transferred | None = None
+    ) -> Sequence[ImageRecord]:
+        return await self._parts.images.load(data, platform, told)
+
+    async def image_save(self, refs: Sequence[str], *, compress: str = "") -> AsyncIterator[bytes]:
+        return await self._parts.images.save(refs, compress)
 
     async def image_evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
         return await self._parts.images.evaluate(images)
@@ -168,6 +186,43 @@ class EmbeddedEngine:
     ) -> Streams:
         container = self._parts.registry.find(ref)
         return await self._parts.streams.attach(container, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs)
+
+    # ---- files of containers
+
+    async def container_path(self, ref: str, path: str) -> PathStat:
+        return await self._parts.archives.stat(self._parts.registry.find(ref), path)
+
+    async def container_read(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+        return await self._parts.archives.read(self._parts.registry.find(ref), path)
+
+    async def container_write(
+        self, ref: str, path: str, data: AsyncIterator[bytes], *, keep_types: bool = False, own: bool = False
+    ) -> None:
+        container = self._parts.registry.find(ref)
+        await self._parts.archives.write(container, path, data, keep_types=keep_types, own=own)
+
+    async def container_changes(self, ref: str) -> Sequence[tuple[int, str]]:
+        return await self._parts.archives.changes(self._parts.registry.find(ref))
+
+    async def container_usage(self, ref: str) -> int:
+        return await self._parts.archives.usage(self._parts.registry.find(ref))
+
+    async def container_export(self, ref: str) -> AsyncIterator[bytes]:
+        return self._parts.archives.export(self._parts.registry.find(ref))
+
+    async def container_commit(
+        self, ref: str, config: ImageConfig, *, tag: str = "", comment: str = "", author: str = ""
+    ) -> ImageRecord:
+        container = self._parts.registry.find(ref)
+        return await self._parts.archives.commit(container, config, tag=tag, comment=comment, author=author)
+
+    async def image_import(
+        self, data: AsyncIterator[bytes], config: ImageConfig, *, tag: str = "", comment: str = ""
+    ) -> ImageRecord:
+        return await self._parts.archives.import_image(data, config, tag=tag, comment=comment)
+
+    def image_layers(self, ref: str) -> Sequence[str]:
+        return self._parts.images.layers(ref)
 
     # ---- exec
 

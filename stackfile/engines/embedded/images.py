@@ -7,25 +7,37 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
+from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.pulls import Pulls
 from stackfile.engines.embedded.registry import Registry
+from stackfile.images import references
 from stackfile.images.store import ImageStore
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, Transfer
 from stackfile.model.stack import ImageResource
-from stackfile.provider.engine import Progress
+from stackfile.provider.engine import Progress, Transferred
 
 
 class Images:
     """The image store with what only the engine knows: who uses an image, and where events go."""
 
     def __init__(
-        self, store: ImageStore, contexts: ContextStore, builder: Builder, registry: Registry, bus: Bus
+        self,
+        store: ImageStore,
+        contexts: ContextStore,
+        builder: Builder,
+        registry: Registry,
+        bus: Bus,
+        pulls: Pulls,
+        archives: Archives,
     ) -> None:
         self._store = store
         self._contexts = contexts
         self._builder = builder
         self._registry = registry
         self._bus = bus
+        self._pulls = pulls
+        self._archives = archives
 
     def list(self) -> Sequence[ImageRecord]:
         return self._store.list()
@@ -33,6 +45,10 @@ class Images:
     def get(self, ref: str) -> ImageRecord:
         """Raises NotFoundError (`image-not-found`), ActionError (`ambiguous`)."""
         return self._store.get(ref)
+
+    def layers(self, ref: str) -> Sequence[str]:
+        """Directories of its layers, topmost first. Raises NotFoundError."""
+        return self._store.lower(self._store.resolve(ref))
 
     def tag(self, ref: str, tag: str) -> None:
         """Raises NotFoundError (`image-not-found`), ActionError (`bad-request`)."""
@@ -50,6 +66,26 @@ class Images:
         for what, name in done:
             self._bus.publish("image", "untag" if what == "untagged" else "delete", identity, {"name": name})
         return done
+
+    async def pull(self, ref: str, platform: str, auth: RegistryAuth, told: Transferred | None) -> ImageRecord:
+        """Errors as Pulls.pull."""
+        record = await self._pulls.pull(ref, platform, auth, told or _silent)
+        self._bus.publish("image", "pull", record.id, {"name": references.familiar(ref)})
+        return record
+
+    async def load(self, data: AsyncIterator[bytes], platform: str, told: Transferred | None) -> Sequence[ImageRecord]:
+        """Errors as Archives.load."""
+        records = await self._archives.load(data, platform, told or _silent)
+        for record in records:
+            self._bus.publish("image", "load", record.id, {"name": next(iter(record.tags), record.id)})
+        return records
+
+    async def save(self, refs: Sequence[str], compress: str) -> AsyncIterator[bytes]:
+        """Errors as Archives.save."""
+        chunks = await self._archives.save(refs, compress)
+        for ref in refs:
+            self._bus.publish("image", "save", self._store.get(ref).id, {"name": ref})
+        return chunks
 
     async def evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
         """Errors as Builder.evaluate."""
@@ -70,3 +106,7 @@ class Images:
     async def blob_put(self, digest: str, data: AsyncIterator[bytes]) -> None:
         """Errors as BlobStore.put_stream."""
         await self._store.blobs.put_stream(data, digest)
+
+
+def _silent(progress: Transfer) -> None:
+    """Nobody listens."""
