@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackfile.api.client import Client
     from stackfile.api.hijacked import Hijacked
+    from stackfile.api.inputs import RecordingReader
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
     from stackfile.api.stacks import apply, config, graph, load, plan
-    from stackfile.language import LoadOptions, Warned
-    from stackfile.wire import error_from_plain, to_plain
+    from stackfile.language import LoadOptions, Reader, Warned
+    from stackfile.wire import error_from_plain, from_document, read_plan, to_document, to_plain
 
 _HOMES = {
     "Client": "stackfile.api.client",
@@ -25,14 +26,19 @@ _HOMES = {
     "LoadOptions": "stackfile.language",
     "LogLine": "stackfile.api.replies",
     "Ping": "stackfile.api.replies",
+    "Reader": "stackfile.language",
+    "RecordingReader": "stackfile.api.inputs",
     "Warned": "stackfile.language",
     "apply": "stackfile.api.stacks",
     "config": "stackfile.api.stacks",
     "connect": "stackfile.api.launch",
     "error_from_plain": "stackfile.wire",
+    "from_document": "stackfile.wire",
     "graph": "stackfile.api.stacks",
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
+    "read_plan": "stackfile.wire",
+    "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
 }
 
@@ -42,14 +48,19 @@ __all__ = [
     "LoadOptions",
     "LogLine",
     "Ping",
+    "Reader",
+    "RecordingReader",
     "Warned",
     "apply",
     "config",
     "connect",
     "error_from_plain",
+    "from_document",
     "graph",
     "load",
     "plan",
+    "read_plan",
+    "to_document",
     "to_plain",
 ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from stackfile import wire
 from stackfile.api.hijacked import Hijacked
@@ -17,9 +18,12 @@ from stackfile.errors import ActionError, StackfileError
 from stackfile.model.container import ContainerRecord, ContainerSpec, ExecRecord, ExecSpec, ExitStatus
 from stackfile.model.event import Event, JobEvent
 from stackfile.model.image import ImageRecord
-from stackfile.model.observed import DownOptions, Project, UpOptions
+from stackfile.model.observed import DownOptions, Drift, Project, UpOptions
 from stackfile.model.plan import Plan
-from stackfile.model.stack import Stack
+from stackfile.model.stack import SecretResource, Stack
+
+if TYPE_CHECKING:
+    from stackfile.api.stacks import Upload
 
 OURS = ("stackfile", "v1")
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
@@ -81,8 +85,39 @@ class Client:
     def plan(self, stack: Stack, options: UpOptions = UpOptions()) -> Plan:  # noqa: B008
         """What `up` would do. Uploads what the stack's copy steps read first."""
         stack = self.upload(stack)
-        body = {"stack": stack, "options": options}
-        return wire.decode(self._post(body, "plan", timeout=None, what="the plan"), Plan)
+        return self._plan({"stack": stack, "options": options})
+
+    def plan_to_save(self, stack: Stack, options: UpOptions, contents: Mapping[str, bytes]) -> dict[str, Any]:
+        """The document of a plan that `apply` can do later. `contents` are the files that `stack` was loaded from."""
+        from stackfile.api import inputs
+
+        stack = self.upload(stack)
+        digests = inputs.digests(stack, contents, self.keys)
+        return wire.to_document(self._plan({"stack": stack, "options": options, "inputs": digests}))
+
+    def apply(
+        self, document: dict[str, Any], secrets: Mapping[str, SecretResource], options: UpOptions
+    ) -> Iterator[JobEvent]:
+        """Do exactly what a saved plan says, with the contents of the secrets that it stores.
+
+        Raises RefusedError (`stale-plan`) when one of the plan's inputs differs, StackError (`bad-value`) for
+        something that is no plan; the job fails with `stale-plan` when the machine differs.
+        """
+        from stackfile.api import inputs
+
+        plan, stack = wire.read_plan(document)
+        _, uploads = inputs.check(stack, plan.fingerprint.inputs, self.keys)
+        self._send(uploads)
+        return self._job({"kind": "apply", "plan": document, "secrets": dict(secrets), "options": options})
+
+    def keys(self, contents: Sequence[bytes]) -> list[str]:
+        """HMACs of contents under the engine's key."""
+        body = {"contents": [base64.b64encode(data).decode() for data in contents]}
+        return list(json.loads(self._post(body, "keys"))["keys"])
+
+    def drift(self, project: str) -> list[Drift]:
+        """What is not as it was applied. Raises NotFoundError for an unknown project."""
+        return wire.decode(self._get("projects", project, "drift", timeout=None, what="drift"), list[Drift])
 
     def up(self, stack: Stack, options: UpOptions = UpOptions()) -> Iterator[JobEvent]:  # noqa: B008
         """Make the machine match. Closing the iterator counts as an interrupt."""
@@ -117,13 +152,19 @@ class Client:
         from stackfile.api.stacks import contexts_of
 
         stack, contexts = contexts_of(stack)
+        self._send(contexts)
+        return stack
+
+    def _send(self, contexts: Sequence[Upload]) -> None:
         for context in contexts:
             answer = json.loads(
                 self._post({"digest": context.digest, "manifest": context.text}, "contexts", what="the build context")
             )
             for digest in answer["missing"]:
                 self._put_blob(digest, context.read(digest))
-        return stack
+
+    def _plan(self, body: dict[str, object]) -> Plan:
+        return wire.decode(self._post(body, "plan", timeout=None, what="the plan"), Plan)
 
     # ---- what exists
 

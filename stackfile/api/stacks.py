@@ -16,11 +16,13 @@ from stackfile.model.plan import Plan
 from stackfile.model.stack import Stack
 
 if TYPE_CHECKING:
-    from stackfile.language import LoadOptions, Warned
+    from stackfile.language import LoadOptions, Reader, Warned
 
 
-def load(options: LoadOptions | None = None, *, warnings: list[Warned] | None = None) -> Stack:
-    """Load the stack that `options` name (by default the one of the current directory).
+def load(
+    options: LoadOptions | None = None, *, warnings: list[Warned] | None = None, read: Reader | None = None
+) -> Stack:
+    """Load the stack that `options` name (by default the one of the current directory). `read` reads the files.
 
     What deserves a word but is no error is appended to `warnings`. Raises StackError, or ErrorList when there are
     several mistakes.
@@ -29,7 +31,7 @@ def load(options: LoadOptions | None = None, *, warnings: list[Warned] | None = 
 
     if options is None:
         options = language.LoadOptions(directory=os.getcwd(), environ=dict(os.environ))
-    return language.load(options, warnings=warnings)
+    return language.load(options, read, warnings)
 
 
 def config(stack: Stack, format: str = "yaml") -> str:  # noqa: A002

@@ -11,7 +11,7 @@ from stackfile.cli.output.console import Console
 from stackfile.errors import ActionError, NotFoundError, StackfileError, UsageError
 
 if TYPE_CHECKING:
-    from stackfile.api import Client, LoadOptions, Warned
+    from stackfile.api import Client, LoadOptions, Reader, Warned
     from stackfile.model.container import ContainerRecord
     from stackfile.model.observed import Project
     from stackfile.model.stack import Stack
@@ -51,12 +51,14 @@ class Context:
             scale=dict(scale or {}),
         )
 
-    def stack(self, services: Sequence[str] = (), scale: Mapping[str, int] | None = None) -> Stack:
+    def stack(
+        self, services: Sequence[str] = (), scale: Mapping[str, int] | None = None, read: Reader | None = None
+    ) -> Stack:
         """Load the stack file; its warnings go to stderr. Raises StackError, UsageError (`no-such-service`)."""
         from stackfile import api
 
         warnings: list[Warned] = []
-        stack = api.load(self.load_options(services, scale), warnings=warnings)
+        stack = api.load(self.load_options(services, scale), warnings=warnings, read=read)
         for warning in warnings:
             place = f" ({warning.at})" if warning.at else ""
             self.console.note(self.console.paint("warning:", "yellow", self.console.err) + f" {warning.message}{place}")

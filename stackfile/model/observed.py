@@ -34,6 +34,10 @@ class Drift:
     actual: str
     place: str
     container: str = ""
+    index: int = 0
+    """Replica that the fact is about, 0 for other resources."""
+    since: str = ""
+    """When it became so (RFC 3339), where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,10 @@ class Up:
     async def run(self) -> Outcome:
         """Apply the plan, wait for health, remember what was applied."""
         begin = time.monotonic()
-        self._job.emit(JobEvent(sequence=0, type="plan", plan=wire.to_plain(self._plan)))
+        shown = replace(
+            self._plan, desired={key: self._plan.desired[key] for key in self._plan.desired if key != "stack"}
+        )
+        self._job.emit(JobEvent(sequence=0, type="plan", plan=wire.to_plain(shown)))
         if self._plan.actions and self._observed.project is None:
             await self._provider.project_put(record.begun(self._stack, self._now()))
         report = await execution.run(self._job, self._plan.actions, self._perform, self._needs)
@@ -214,8 +217,9 @@ class Up:
         before = self._observed.project
         applied = [*self._plan.unchanged, *(action.address for action in self._plan.actions)]
         done = {address for address in applied if report.finished(address)}
+        wanted = record.scaled(self._stack, self._options.scale)
         project = record.applied(
-            before, self._stack, done, self._context.knowledge.keys, self._kept(), bool(report.done), self._now()
+            before, wanted, done, self._context.knowledge.keys, self._kept(), bool(report.done), self._now()
         )
         nothing = not (observed.containers or observed.networks or observed.volumes or project.keys)
         if nothing and not report.complete and before is None:

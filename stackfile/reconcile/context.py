@@ -46,12 +46,7 @@ class Context:
             knowledge=Knowledge.of(observed),
             graph=graphs.build(stack),
             containers=by_service(observed),
-            completes={
-                name
-                for service in stack.services.values()
-                for name, dependency in service.depends_on.items()
-                if dependency.condition == "service_completed_successfully"
-            },
+            completes=one_shots(stack),
         )
 
     def note(self, action: Action) -> None:
@@ -74,6 +69,16 @@ class Decision:
     notes: list[Note] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Paths of fields whose value is known once what it depends on was built or generated."""
+
+
+def one_shots(stack: Stack) -> set[str]:
+    """Services that others wait for to complete."""
+    return {
+        name
+        for service in stack.services.values()
+        for name, dependency in service.depends_on.items()
+        if dependency.condition == "service_completed_successfully"
+    }
 
 
 def by_service(observed: Observed) -> dict[str, list[ContainerRecord]]:

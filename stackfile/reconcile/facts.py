@@ -15,12 +15,17 @@ from stackfile.reconcile.context import Context, number
 _GONE = object()
 
 
-def of(context: Context, actions: Sequence[Action]) -> dict[str, Any]:
-    """Facts by address, as plain data."""
+def concerned(context: Context, actions: Sequence[Action]) -> set[str]:
+    """Addresses that the actions name, and their direct dependencies."""
     addresses = {action.address for action in actions}
     for address in tuple(addresses):
         if address in context.graph:
             addresses.update(context.graph.successors(address))
+    return addresses
+
+
+def of(context: Context, addresses: Iterable[str]) -> dict[str, Any]:
+    """Facts by address, as plain data."""
     found = {}
     for address in sorted(addresses):
         kind, _, name = address.partition(".")

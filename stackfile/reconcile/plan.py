@@ -11,7 +11,7 @@ from stackfile import wire
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
 from stackfile.model.stack import Stack
-from stackfile.reconcile import facts, guards, orphans, ports, resources, selection, services
+from stackfile.reconcile import facts, guards, orphans, ports, record, resources, selection, services
 from stackfile.reconcile.context import Context, Decision
 
 _COUNTED = {
@@ -83,7 +83,7 @@ def make(
     draft.actions = ports.in_turn(context, draft.actions)
     kept = [] if options.remove_orphans else orphans.kept(context)
     desired = {node: _desired_hash(context, node) for node in wanted}
-    observed_facts = facts.of(context, draft.actions)
+    observed_facts = facts.of(context, facts.concerned(context, draft.actions))
     return Plan(
         generator=generator,
         created=created,
@@ -180,7 +180,7 @@ def _desired_hash(context: Context, node: str) -> str:
     if kind in ("config", "secret"):
         return context.knowledge.keys.get(node, "")
     if kind == "image":
-        return wire.spec_hash(stack.images[name])
+        return wire.spec_hash(record.image_without_contents(stack.images[name]))
     return wire.spec_hash(stack.networks[name] if kind == "network" else stack.volumes[name])
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import stackfile
 from stackfile import graph as graphs
-from stackfile.model.observed import DownOptions, Observed, UpOptions
+from stackfile.errors import NotFoundError
+from stackfile.model.observed import DownOptions, Drift, Observed, UpOptions
 from stackfile.model.plan import Plan
 from stackfile.model.stack import SecretResource, Stack
 from stackfile.provider.provider import Provider
-from stackfile.reconcile import plan, saved, selection
+from stackfile.reconcile import drifts, plan, saved, selection
 from stackfile.reconcile.apply import Up
 from stackfile.reconcile.builds import Build
+from stackfile.reconcile.context import Context
 from stackfile.reconcile.down import Down
 from stackfile.reconcile.jobs import Job, JobManager, Outcome
 from stackfile.reconcile.lifecycle import Lifecycle, LifecycleOptions
@@ -43,7 +45,7 @@ class Reconciler:
         NotFoundError (`image-not-found`, `not-found` for an external network or volume).
         """
         made, _ = await self._plan(stack, options)
-        return made if inputs is None else saved.complete(made, stack, inputs)
+        return saved.digested(made) if inputs is None else saved.complete(made, stack, inputs)
 
     def up(self, stack: Stack, options: UpOptions) -> Job:
         """Build, create and start what `plan` says, in parallel along the dependencies."""
@@ -68,10 +70,18 @@ class Reconciler:
 
         async def body(job: Job) -> Outcome:
             made, observed = await self._plan(stack, options)
-            saved.check(planned, made)
+            context = Context.of(stack, observed, options, self._provider.capabilities())
+            saved.check(planned, made, context)
             return await Up(self._provider, job, stack, options, observed, planned, self._now).run()
 
         return self.jobs.start("apply", stack.name, body)
+
+    async def drift(self, project: str) -> list[Drift]:
+        """What of a project is not as it was applied. Needs no stack file. Raises NotFoundError."""
+        observed = await self._provider.observe(project, None)
+        if observed.project is None:
+            raise NotFoundError("project", project)
+        return drifts.find(observed.project, observed)
 
     def down(self, project: str, options: DownOptions) -> Job:
         """Remove containers and networks, with `volumes` all that is the project's. Needs no stack file."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from stackfile.model.observed import Project
-from stackfile.model.stack import SecretResource, Stack
+from stackfile.model.stack import ImageResource, SecretResource, Stack
 
 T = TypeVar("T")
 
@@ -43,6 +43,15 @@ def applied(
     )
 
 
+def scaled(stack: Stack, scale: Mapping[str, int]) -> Stack:
+    """The stack with as many replicas as the command line said."""
+    services = {
+        name: replace(item, replicas=scale[name]) if scale.get(name, item.replicas) != item.replicas else item
+        for name, item in stack.services.items()
+    }
+    return replace(stack, services=services)
+
+
 def differs(before: Project | None, after: Project) -> bool:
     """Whether anything but the time is new."""
     return before is None or replace(before, updated="") != replace(after, updated="")
@@ -51,7 +60,15 @@ def differs(before: Project | None, after: Project) -> bool:
 def without_contents(stack: Stack) -> Stack:
     """The stack as it may be stored and shown: contents of secrets are known by HMAC alone."""
     secrets = {name: SecretResource(name=name, generate=item.generate) for name, item in stack.secrets.items()}
-    return replace(stack, secrets=secrets)
+    images = {name: image_without_contents(item) for name, item in stack.images.items()}
+    return replace(stack, secrets=secrets, images=images)
+
+
+def image_without_contents(image: ImageResource) -> ImageResource:
+    """The image without the secrets that its build is given."""
+    if image.build is None or not image.build.secret_texts:
+        return image
+    return replace(image, build=replace(image.build, secret_texts={}))
 
 
 def merge(old: Stack | None, new: Stack, done: set[str], kept: set[str]) -> Stack:

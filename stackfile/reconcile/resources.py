@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from stackfile import wire
@@ -152,6 +153,10 @@ def contents(keys: dict[str, str], address: str) -> dict[str, str]:
 
 def _create(context: Context, address: str, action: str = "create") -> Action:
     cause = Cause(kind="file", origin=places.find(context.stack.origins, address, ""))
+    kind, _, name = address.partition(".")
+    applied = context.observed.project.stack if context.observed.project else None
+    if kind in ("network", "volume") and applied is not None and name in getattr(applied, f"{kind}s"):
+        cause = replace(cause, kind="drift", detail="it was removed")
     return Action(id="", address=address, action=action, cause=cause)
 
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from stackfile import wire
-from stackfile.errors import RefusedError, StackError
+from stackfile.errors import RefusedError
 from stackfile.model.observed import UpOptions
 from stackfile.model.plan import Action, Plan
 from stackfile.model.stack import SecretResource, Stack
 from stackfile.reconcile import facts, record
+from stackfile.reconcile.context import Context
 
 HINT = "look at a new plan: `stackfile plan`"
 
@@ -34,18 +35,9 @@ def digested(plan: Plan) -> Plan:
 
 
 def read(document: Mapping[str, Any]) -> tuple[Plan, Stack, UpOptions]:
-    """The parts of a saved plan.
-
-    Raises StackError (`bad-value`) for something else, RefusedError (`stale-plan`) when it was changed by hand.
-    """
-    plain = dict(document)
-    plan = wire.from_document(plain)
-    if wire.document_digest(plain) != plan.fingerprint.plan:
-        raise RefusedError("stale-plan", "the plan was changed after it was made", cause="its digest differs",
-                           hint=HINT)  # fmt: skip
-    if "stack" not in plan.desired:
-        raise StackError("bad-value", "the plan does not hold the wanted model", hint="save it with `plan -o FILE`")
-    return plan, wire.from_plain(plan.desired["stack"], Stack), wire.from_plain(plan.options, UpOptions)
+    """The parts of a saved plan. Raises what `wire.read_plan` raises."""
+    plan, stack = wire.read_plan(dict(document))
+    return plan, stack, wire.from_plain(plan.options, UpOptions)
 
 
 def with_contents(stack: Stack, secrets: Mapping[str, SecretResource]) -> Stack:
@@ -57,17 +49,17 @@ def with_contents(stack: Stack, secrets: Mapping[str, SecretResource]) -> Stack:
     return replace(stack, secrets=known)
 
 
-def check(saved: Plan, made: Plan) -> None:
+def check(saved: Plan, made: Plan, context: Context) -> None:
     """Raise RefusedError (`stale-plan`) unless `made`, the plan of this moment, is the saved one."""
     if saved.engine != made.engine:
         raise _stale(["it was made for another engine"])
-    found = facts.differences(saved.observed, made.observed)
-    found += _desired(saved.desired["resources"], made.desired["resources"])
+    found = facts.differences(saved.observed, facts.of(context, saved.observed))
+    found = found or _desired(saved.desired["resources"], made.desired["resources"])
     if not found and saved.fingerprint.generation != made.fingerprint.generation:
         was, now = saved.fingerprint.generation, made.fingerprint.generation
-        found.append(f"the project was changed in between: generation {was}, now {now}")
+        found = [f"the project was changed in between: generation {was}, now {now}"]
     if not found and (_essence(saved.actions) != _essence(made.actions)):
-        found += _actions(saved.actions, made.actions)
+        found = _actions(saved.actions, made.actions)
     if found:
         raise _stale(found)
 

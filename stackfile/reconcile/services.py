@@ -79,6 +79,11 @@ def _check_image(context: Context, service: Service) -> None:
     raise NotFoundError("image", service.image, reason="image-not-found", at=origin.at if origin else None)
 
 
+def replicas_of(service: Service) -> range:
+    """Indices of the replicas that a service was applied with."""
+    return range(1, service.replicas + 1)
+
+
 def sort(containers: Iterable[ContainerRecord], wanted: dict[int, ContainerSpec]) -> Replicas:
     """Tell replicas from what an interrupted update or a larger scale left behind."""
     result = Replicas()
@@ -108,7 +113,7 @@ def _judge(
     context: Context, service: Service, index: int, spec: ContainerSpec, record: ContainerRecord | None
 ) -> Verdict:
     if record is None:
-        return Verdict(index=index, action="create", spec=spec)
+        return Verdict(index=index, action="create", spec=spec, cause=_lost(context, service.name, index))
     if context.options.no_recreate:
         changes: tuple[Change, ...] = ()
     else:
@@ -121,6 +126,15 @@ def _judge(
     if action in ("keep", "update", RESTART) and (stopped := _stopped(context, service, record)):
         action, cause = "start", Cause(kind="drift", detail=stopped)
     return Verdict(index=index, action=action, container=record, spec=spec, changes=changes, cause=cause)
+
+
+def _lost(context: Context, name: str, index: int) -> Cause | None:
+    """Why a container is made anew that was there once."""
+    applied = context.observed.project.stack if context.observed.project else None
+    before = applied.services.get(name) if applied else None
+    if before is None or index not in replicas_of(before):
+        return None
+    return Cause(kind="drift", detail="it was removed")
 
 
 def _action(way: str, changed: bool) -> str:
@@ -198,12 +212,17 @@ def drift_change(item: Drift) -> Change:
 
 def _stopped(context: Context, service: Service, record: ContainerRecord) -> str:
     """Why a container that should run does not; "" where it runs, or has done its work and ended well."""
+    return "" if context.options.no_start else ended(context.completes, service.name, record)
+
+
+def ended(one_shots: set[str], name: str, record: ContainerRecord) -> str:
+    """Why a container does not run; "" where it does, or has done its work and ended well."""
     state = record.state
-    if state.running or context.options.no_start:
+    if state.running:
         return ""
     if state.status == "created":
         return "created, never started"
-    if completed(context.completes, service.name, record):
+    if completed(one_shots, name, record):
         return ""
     if state.stopped_by_user:
         return "stopped"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from stackfile import digest
-from stackfile.errors import StackError
+from stackfile.errors import RefusedError, StackError
 from stackfile.model.plan import Plan
+from stackfile.model.stack import Stack
 from stackfile.wire.codec import from_plain, to_plain
 
 FORMAT = "stackfile.plan/v1"
@@ -107,3 +108,21 @@ def _note_out(note: dict[str, Any]) -> dict[str, Any]:
 
 def _note_in(note: dict[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in note.items() if key != "at"}, "origin": _origin_in(note)}
+
+
+def read_plan(document: dict[str, Any]) -> tuple[Plan, Stack]:
+    """A saved plan and the model that it wants.
+
+    Raises StackError (`bad-value`) for something else, RefusedError (`stale-plan`) when it was changed by hand.
+    """
+    plan = from_document(document)
+    if "stack" not in plan.desired:
+        raise StackError("bad-value", "the plan does not hold the wanted model", hint="save it with `plan -o FILE`")
+    if document_digest(document) != plan.fingerprint.plan:
+        raise RefusedError(
+            "stale-plan",
+            "the plan was changed after it was made",
+            cause="its digest differs",
+            hint="look at a new plan: `stackfile plan`",
+        )
+    return plan, from_plain(plan.desired["stack"], Stack)

@@ -149,6 +149,8 @@ def _change(field: str, before: Any, after: Any, change: Change) -> str:
     if change.sensitive:
         return f"{field}  (content changed)"
     how = f" ({change.signal})" if change.signal else ""
+    if change.cause.kind == "drift":
+        return f"{field}  {value(field, before)} → {value(field, after)}  drift: {change.cause.detail}"
     if change.cause.kind == "config-content" or field == "image":
         return f"{field}  {change.cause.detail or 'content'} changed{how}"
     return f"{field}  {value(field, before)} → {value(field, after)}{how}"

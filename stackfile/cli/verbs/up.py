@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
@@ -11,6 +12,9 @@ from stackfile.cli.jobs import Finished, conclude, follow
 from stackfile.errors import UsageError
 from stackfile.model.observed import UpOptions
 from stackfile.model.stack import Stack
+
+if TYPE_CHECKING:
+    from stackfile.api import Reader
 
 PLANNED = (
     option("--build", "build images that are not up to date (the default)"),
@@ -63,11 +67,11 @@ def run(context: Context, arguments: Arguments) -> int:
     return code
 
 
-def planned(context: Context, arguments: Arguments) -> tuple[Stack, UpOptions]:
+def planned(context: Context, arguments: Arguments, read: Reader | None = None) -> tuple[Stack, UpOptions]:
     """The stack and the options that the command line says. Raises StackError, UsageError."""
     scale = scales(arguments)
     services = arguments.positional
-    stack = context.stack(services, scale)
+    stack = context.stack(services, scale, read)
     return stack, options_of(context, arguments, services, scale)
 
 

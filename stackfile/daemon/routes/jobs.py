@@ -13,7 +13,7 @@ from stackfile.daemon import responses
 from stackfile.daemon.routing import OURS, Call, Table
 from stackfile.errors import ActionError
 from stackfile.model.observed import DownOptions, UpOptions
-from stackfile.model.stack import Stack
+from stackfile.model.stack import SecretResource, Stack
 from stackfile.reconcile.jobs import Job
 from stackfile.reconcile.reconciler import Reconciler
 
@@ -26,7 +26,8 @@ _OPTIONS: dict[str, type] = {"timeout": int, "signal": str, "force": bool, "volu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """`options` are UpOptions of up, DownOptions of down, `no_cache` of build, and the verb's own of the others."""
+    """`options` are UpOptions of up and apply (where `wait` and `timeout` count), DownOptions of down, `no_cache` of
+    build, and the verb's own of the others."""
 
     kind: str
     stack: Stack | None = None
@@ -34,6 +35,10 @@ class JobRequest:
     services: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    """A saved plan (`stackfile.plan/v1`), of apply."""
+    secrets: dict[str, SecretResource] = field(default_factory=dict)
+    """Contents of the secrets that the plan stores."""
 
 
 @table.post("/jobs", stream=True)
@@ -73,7 +78,14 @@ def _build(reconciler: Reconciler, request: JobRequest) -> Job:
     return reconciler.build(_stack(request), request.names, bool(request.options.get("no_cache", False)))
 
 
-_MAKERS: dict[str, Callable[[Reconciler, JobRequest], Job]] = {"up": _up, "down": _down, "build": _build}
+def _apply(reconciler: Reconciler, request: JobRequest) -> Job:
+    options = wire.from_plain(request.options, UpOptions)
+    return reconciler.apply(request.plan, request.secrets, wait=options.wait, timeout=options.timeout)
+
+
+_MAKERS: dict[str, Callable[[Reconciler, JobRequest], Job]] = {
+    "up": _up, "down": _down, "build": _build, "apply": _apply,
+}  # fmt: skip
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

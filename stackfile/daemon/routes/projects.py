@@ -27,3 +27,9 @@ async def get(call: Call) -> web.StreamResponse:
 @table.get("/projects/{name}/containers")
 async def containers(call: Call) -> web.StreamResponse:
     return responses.json(list(await call.services.engine.container_list(project=call.path["name"])))
+
+
+@table.get("/projects/{name}/drift")
+async def drift(call: Call) -> web.StreamResponse:
+    """What is not as it was applied."""
+    return responses.json(await call.services.reconciler.drift(call.path["name"]))
