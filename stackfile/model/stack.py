@@ -67,6 +67,8 @@ class RunMount:
     gid: int = 0
     mode: int | None = None
     size: int = 0
+    context: str = ""
+    """Digest of the context manifest that `source` is taken from, where there is no `from_image`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
