@@ -8,10 +8,11 @@ from concurrent.futures import Executor
 from stackfile.build import state as states
 from stackfile.build.cache import BuildCache
 from stackfile.build.contexts import ContextStore
+from stackfile.build.dockerfiles import Report
 from stackfile.build.order import build_order
-from stackfile.build.solver import Solver
+from stackfile.build.solver import Pull, Solver
 from stackfile.build.state import State
-from stackfile.errors import ActionError, NotFoundError
+from stackfile.errors import ActionError
 from stackfile.images import references
 from stackfile.images.store import ImageStore
 from stackfile.model.image import BuildEvaluation, BuildResult, StepStatus
@@ -29,6 +30,8 @@ class Builder:
         self._runner = runner
         self._pool = pool
         self._cache = BuildCache(images.rows)
+        self.pull: Pull | None = None
+        """Gets an image that a build stands on and that is not here; set by who can."""
 
     def recover(self) -> None:
         """At start, before anything else uses the stores: clear what a killed engine left half done."""
@@ -55,9 +58,11 @@ class Builder:
         *,
         no_cache: bool = False,
         progress: Progress | None = None,
+        report: Report | None = None,
     ) -> BuildResult:
         """Build one image whose bases are built already; moves its names to the result.
 
+        `report` is told the instructions of a Dockerfile one by one; `progress` then gets their output alone.
         ActionError (`build-failed`, `host-program-missing`, `disk-full`), NotFoundError (`image-not-found`).
         """
         image = images[name]
@@ -65,7 +70,9 @@ class Builder:
         bases = await self._states(images, order[:-1], {})
         for key, state in bases.items():
             bases[key] = state or self._built(images[key])
+        no_cache = no_cache or (image.build is not None and image.build.no_cache)
         solver = self._solver(bases, progress or _silent, no_cache)
+        solver.report = report
         try:
             state = await solver.solve(image)
             assert state is not None, name
@@ -87,13 +94,7 @@ class Builder:
         result: dict[str, State | None] = {}
         for name in order:
             solver = self._solver(result, None, False)
-            try:
-                result[name] = await solver.solve(images[name])
-            except NotFoundError:
-                if not _waits(images[name], result):
-                    raise
-                # It copies from an image that is not built yet; nothing more can be said of this one.
-                result[name] = None
+            result[name] = await solver.solve(images[name])
             statuses[name] = tuple(solver.statuses)
         return result
 
@@ -107,6 +108,7 @@ class Builder:
             bases=bases,
             progress=progress,
             no_cache=no_cache,
+            pull=self.pull,
         )
 
     def _present(self, image: ImageResource, state: State | None) -> str:
@@ -136,14 +138,10 @@ def _names(image: ImageResource) -> list[str]:
     return [str(references.parse(tag)) for tag in image.tags]
 
 
-def _waits(image: ImageResource, found: Mapping[str, State | None]) -> bool:
-    return any(step.from_image in found and found[step.from_image] is None for step in image.steps)
-
-
 def _summary(image: ImageResource, solver: Solver) -> str:
     programs = sum(made.programs for made in solver.made)
     if programs:
         return f"{sum(made.files for made in solver.made)} files, {programs} programs"
-    count = len(image.steps)
+    count = len(solver.statuses)
     steps = f"{count} step" if count == 1 else f"{count} steps"
-    return f"{steps}, on {image.base}"
+    return f"{steps} of {image.build.dockerfile}" if image.build is not None else f"{steps}, on {image.base}"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stackfile import digest as digests
 from stackfile import wire
-from stackfile.errors import ActionError, NotFoundError
+from stackfile.errors import ActionError, NotFoundError, StackError
 from stackfile.images import durable
 from stackfile.images.blobs import BlobStore
 from stackfile.model.image import ContextEntry, ContextManifest
+from stackfile.model.patterns import has_wildcard, matches, normal
 from stackfile.paths import StatePaths
 
 _KEPT_SECONDS = 7 * 86400
 _TYPES = ("file", "dir", "symlink")
+_PARTS = 256
+"""Parts of contexts that are remembered."""
 
 
 class ContextStore:
@@ -25,6 +28,7 @@ class ContextStore:
         self._directory = paths.contexts
         self._blobs = blobs
         self._manifests: dict[str, ContextManifest] = {}
+        self._parts: dict[tuple[str, tuple[str, ...]], tuple[str, ContextManifest]] = {}
 
     def add(self, digest: str, manifest: bytes) -> list[str]:
         """Keep a manifest and say which files (digests) are still missing.
@@ -44,8 +48,7 @@ class ContextStore:
 
     def missing(self, digest: str) -> list[str]:
         """Digests of the context's files that are not here, each once."""
-        wanted = dict.fromkeys(entry.digest for entry in self.get(digest).entries if entry.type == "file")
-        return [item for item in wanted if not self._blobs.has(item)]
+        return self.lacking(self.get(digest))
 
     def has(self, digest: str) -> bool:
         return digest in self._manifests or os.path.exists(self._path(digest))
@@ -62,6 +65,24 @@ class ContextStore:
             raise NotFoundError("build context", digest) from e
         self._manifests[digest] = manifest
         return manifest
+
+    def part(self, digest: str, sources: Sequence[str]) -> tuple[str, ContextManifest]:
+        """What `sources` (paths or patterns) choose of a context, and a digest of that alone.
+
+        NotFoundError; StackError (`context-unreadable`) for a source that is not there.
+        """
+        key = (digest, tuple(sources))
+        if key not in self._parts:
+            if len(self._parts) >= _PARTS:
+                del self._parts[next(iter(self._parts))]
+            manifest = ContextManifest(entries=tuple(_chosen(self.get(digest), sources)))
+            self._parts[key] = (digests.sha256(wire.canonical(manifest)), manifest)
+        return self._parts[key]
+
+    def lacking(self, manifest: ContextManifest) -> list[str]:
+        """Digests of files of a manifest that are not here."""
+        wanted = dict.fromkeys(entry.digest for entry in manifest.entries if entry.type == "file")
+        return [item for item in wanted if not self._blobs.has(item)]
 
     def blobs(self) -> set[str]:
         """Digests of all files of all contexts: what a sweep of blobs must keep."""
@@ -93,3 +114,23 @@ def _check(entry: ContextEntry) -> None:
         raise ActionError("unsafe-path", f"the context names {entry.path!r}")
     if entry.type not in _TYPES or (entry.type == "file" and not digests.is_digest(entry.digest)):
         raise ActionError("bad-request", f"the context's entry {entry.path!r} is malformed")
+
+
+def _chosen(manifest: ContextManifest, sources: Sequence[str]) -> Iterator[ContextEntry]:
+    """Entries that sources name, and everything below them, in the manifest's order."""
+    paths = [entry.path for entry in manifest.entries]
+    tops: set[str] = set()
+    for source in sources:
+        pattern = normal(source)
+        found = [path for path in paths if matches(pattern, path)] if has_wildcard(pattern) else [pattern]
+        if not found or (found == [pattern] and pattern not in paths):
+            raise StackError("context-unreadable", f"the build context has no {source}",
+                             hint="is it left out by .dockerignore?")  # fmt: skip
+        tops.update(found)
+    if "." in tops:
+        yield from manifest.entries
+        return
+    for entry in manifest.entries:
+        parts = entry.path.split("/")
+        if any("/".join(parts[:depth]) in tops for depth in range(1, len(parts) + 1)):
+            yield entry

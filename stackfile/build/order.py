@@ -22,7 +22,8 @@ def build_order(images: Mapping[str, ImageResource], only: str = "") -> list[str
 def needs(image: ImageResource, images: Mapping[str, ImageResource]) -> list[str]:
     """Stack images that an image needs: its base, and those that it copies from."""
     bases = [image.base] if image.base_is_stack_image else []
-    return bases + [step.from_image for step in image.steps if step.from_image in images]
+    named = list(image.build.images) if image.build is not None else []
+    return bases + named + [step.from_image for step in image.steps if step.from_image in images]
 
 
 def _visit(images: Mapping[str, ImageResource], name: str, order: list[str], way: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -13,6 +13,7 @@ from stackfile.build import cache as caching
 from stackfile.build import state as states
 from stackfile.build.cache import BuildCache, Last
 from stackfile.build.contexts import ContextStore
+from stackfile.build.dockerfiles import DockerfileBuild, Report
 from stackfile.build.host import files as host_files
 from stackfile.build.host import tree as host_trees
 from stackfile.build.host.tree import HostTree
@@ -30,6 +31,8 @@ from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRunner
 
 T = TypeVar("T")
+Pull = Callable[[str, Progress], Awaitable[object]]
+"""Gets an image from its registry. NotFoundError (`image-not-found`), ActionError."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,26 +54,41 @@ class Solver:
     statuses: list[StepStatus] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     leased: list[str] = field(default_factory=list)
+    stages: Mapping[str, State | None] = field(default_factory=dict)
+    """Stages of the same Dockerfile, by their keys."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    report: Report | None = None
+    pull: Pull | None = None
     _checked: set[str] = field(default_factory=set)
     """Digests of host trees whose files were looked at in this pass."""
 
     async def solve(self, image: ImageResource) -> State | None:
         """The state after the last step; None when a step is missing and may not be made."""
-        state = self._base(image)
-        below = f"image {image.base} changed"
+        if image.build is not None:
+            return await DockerfileBuild(solver=self, image=image, build=image.build, report=self.report).solve()
+        if image.base == "scratch" and not image.base_is_stack_image:
+            state: State | None = State()
+            below = "image scratch changed"
+        else:
+            state, below = await self.start(image.base, image.base_is_stack_image)
         name = image.tags[0] if image.tags else image.name
         fresh = not self.cache.knows(f"{name}#0")
         for index, step in enumerate(image.steps):
-            state = await self._step(state, step, f"{name}#{index}", caching.FIRST if fresh else below)
+            state = await self.step(state, step, f"{name}#{index}", caching.FIRST if fresh else below)
             below = "the step before it changed"
         return state
 
-    async def _step(self, state: State | None, step: Step, place: str, below: str) -> State | None:
+    async def step(self, state: State | None, step: Step, place: str, below: str) -> State | None:
+        """The state after one more step; `below` says why it must be made anew where only what is below changed."""
         index = int(place.rpartition("#")[2])
         instruction = REGISTRY[step.kind]
         if state is None:
             self._tell(step, index, below)
             return None
+        for name in (step.from_image, *(mount.from_image for mount in step.mounts)):
+            if name and not await self._there(name):
+                self._tell(step, index, f"image {name} changed")
+                return None
         inputs = await instruction.inputs(step, state, self)
         key = caching.step_key(step.kind, state.chain_id, inputs)
         last = caching.last_of(step.kind, state.chain_id, inputs)
@@ -92,12 +110,15 @@ class Solver:
     async def _make(self, instruction: Instruction, step: Step, state: State, key: str) -> Made:
         assert self.progress is not None
         text = f"{step.kind} {instruction.text(step)}"
-        self.progress(text)
+        if self.report is None:
+            self.progress(text)
         started = time.monotonic()
         made = replace(await instruction.make(step, state, self, self.progress), below=state.chain_id)
         self._lease(made)
         self.cache.put_made(key, made)
-        self.progress(f"{text}: {made.files} files, {made.size / 1e6:.1f} MB in {time.monotonic() - started:.1f} s")
+        if self.report is None:
+            seconds = time.monotonic() - started
+            self.progress(f"{text}: {made.files} files, {made.size / 1e6:.1f} MB in {seconds:.1f} s")
         return made
 
     def _after(self, instruction: Instruction, step: Step, state: State, made: Made) -> State:
@@ -130,14 +151,35 @@ class Solver:
         status = StepStatus(index=index, kind=step.kind, text=text, cached=not reason, reason=reason, key=key)
         self.statuses.append(status)
 
-    def _base(self, image: ImageResource) -> State | None:
-        if image.base == "scratch" and not image.base_is_stack_image:
-            return State()
-        if image.base_is_stack_image:
-            base = self.bases[image.base]
-            return base and replace(base, parent=states.identity(base), arguments={})
-        record = self.images.get(image.base)
-        return states.of_image(record, {diff_id: self.images.blobs.size(diff_id) for diff_id in record.layers})
+    async def start(self, name: str, of_stack: bool) -> tuple[State | None, str]:
+        """The state on an image, and why a step on it would differ from the last time.
+
+        NotFoundError (`image-not-found`) for one that is neither here nor can be pulled.
+        """
+        if of_stack:
+            base = self.bases[name]
+            state = base and replace(base, parent=states.identity(base), arguments={}, own_command=False)
+            return state, f"image {name} changed"
+        if not await self._there(name):
+            return None, f"image {name} is not here yet"
+        record = self.images.get(name)
+        sizes = {diff_id: self.images.blobs.size(diff_id) for diff_id in record.layers}
+        return states.of_image(record, sizes), f"image {name} changed"
+
+    async def _there(self, name: str) -> bool:
+        """Whether an image that a step names is known; one that can be pulled is, where steps are made."""
+        for known in (self.stages, self.bases):
+            if name in known:
+                return known[name] is not None
+        try:
+            self.images.resolve(name)
+        except NotFoundError:
+            if self.pull is None:
+                raise
+            if self.progress is None:
+                return False
+            await self.pull(name, self.progress)
+        return True
 
     # ---- the workshop
 
@@ -156,9 +198,10 @@ class Solver:
         return known
 
     def layers_of(self, name: str) -> tuple[str, ...]:
-        if name not in self.bases:
+        known = self.stages if name in self.stages else self.bases
+        if name not in known:
             return tuple(reversed(documents.chain_ids(self.images.get(name).layers)))
-        base = self.bases[name]
+        base = known[name]
         if base is None:
             raise NotFoundError("image", name, reason="image-not-found", cause="it is not built yet")
         return tuple(layer.chain_id for layer in reversed(base.layers))

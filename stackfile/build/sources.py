@@ -35,6 +35,8 @@ class ContextSources:
 
     manifest: ContextManifest
     blobs: str
+    inline: tuple[tuple[str, str], ...] = ()
+    """Sources that stand in the Dockerfile: name and text."""
 
     def choose(self, names: Sequence[str]) -> list[Source]:
         """The sources in order; a pattern may be several. ActionError (`build-failed`) when one is nothing."""
@@ -47,7 +49,7 @@ class ContextSources:
             if not chosen:
                 raise ActionError("build-failed", f"the context has no {name}")
             found += [self._source(entries, path) for path in chosen]
-        return found
+        return found + [_inline(name, text.encode()) for name, text in self.inline]
 
     def _source(self, entries: dict[str, ContextEntry], path: str) -> Source:
         prefix = "" if path == "." else f"{path}/"
@@ -66,14 +68,20 @@ class ContextSources:
 
 @dataclass(frozen=True, slots=True)
 class ImageSources:
-    """Files of another image, by its layer directories (topmost first)."""
+    """Files of another image, by its layer directories (topmost first). `owners`: they keep theirs."""
 
     lower: tuple[str, ...]
+    owners: bool = False
+
+
+def _inline(name: str, data: bytes) -> Source:
+    return Source(name=name, entry=Member(path=name, type="file", mode=0o644, size=len(data), content=data))
 
 
 class _ViewSources:
-    def __init__(self, view: MergedView) -> None:
+    def __init__(self, view: MergedView, owners: bool) -> None:
         self._view = view
+        self._owners = owners
 
     def choose(self, names: Sequence[str]) -> list[Source]:
         found: list[Source] = []
@@ -105,9 +113,13 @@ class _ViewSources:
             raise ActionError("build-failed", f"the image has no {path}")
         with node:
             start = len(node.path.rstrip("/")) + 1
-            below = tuple(_of_node(child, child.path[start:]) for child in self._view.walk(node)) \
+            below = tuple(self._member(child, child.path[start:]) for child in self._view.walk(node)) \
                 if node.is_directory else ()  # fmt: skip
-            return Source(name=path, entry=_of_node(node, posixpath.basename(path) or "."), below=below)
+            return Source(name=path, entry=self._member(node, posixpath.basename(path) or "."), below=below)
+
+    def _member(self, node: Node, path: str) -> Member:
+        member = _of_node(node, path)
+        return _with_owner(member, node) if self._owners else member
 
 
 @contextmanager
@@ -117,7 +129,7 @@ def opened(found: ContextSources | ImageSources) -> Iterator[ContextSources | _V
         yield found
         return
     with MergedView(found.lower) as view:
-        yield _ViewSources(view)
+        yield _ViewSources(view, found.owners)
 
 
 def _of_node(node: Node, path: str) -> Member:

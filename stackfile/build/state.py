@@ -21,6 +21,8 @@ class State:
     arguments: Mapping[str, str] = field(default_factory=dict)
     parent: str = ""
     """Id of the base image."""
+    own_command: bool = False
+    """Whether a step of this image (not of its base) set the command."""
 
     @property
     def chain_id(self) -> str:

@@ -53,6 +53,8 @@ def _image_edges(image: ImageResource) -> Iterator[tuple[str, str, str]]:
     for step in image.steps:
         if step.from_image:
             yield f"image.{image.name}", f"image.{step.from_image}", "built"
+    for name in image.build.images if image.build is not None else ():
+        yield f"image.{image.name}", f"image.{name}", "built"
 
 
 def _secret_edges(secret: SecretResource) -> Iterator[tuple[str, str, str]]:

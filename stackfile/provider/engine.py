@@ -92,6 +92,17 @@ Transferred = Callable[[Transfer], None]
 """Receives the progress of a pull or a load; called in the engine's loop."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStep:
+    """Where the build of a Dockerfile is: a step begins (`image` is ""), or ended with the image so far."""
+
+    number: int
+    total: int
+    text: str
+    image: str = ""
+    cached: bool = False
+
+
 class Engine(Protocol):
     """An engine that holds containers."""
 

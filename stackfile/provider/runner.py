@@ -29,7 +29,11 @@ class StepRunner(Protocol):
         user: str = "",
         working_dir: str = "/",
         network: str = "default",
+        extra_hosts: Sequence[str] = (),
         output: Callable[[bytes], None] | None = None,
     ) -> int:
-        """Run `argv` isolated in `root`; returns its exit code. Output of both streams goes to `output`."""
+        """Run `argv` isolated in `root`; returns its exit code. Output of both streams goes to `output`.
+
+        `network` is default, none or host; `extra_hosts` are `name=address`.
+        """
         ...

@@ -37,6 +37,8 @@ class Workshop(Protocol):
     images: ImageStore
     contexts: ContextStore
     runner: StepRunner
+    secrets: Mapping[str, str]
+    """What `run` may mount as secrets: id → content."""
 
     async def pooled(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of a module in a worker process."""

@@ -6,14 +6,17 @@ import asyncio
 import os
 import shutil
 from collections import deque
+from collections.abc import Sequence
 
 from stackfile.build import layer
 from stackfile.build.layer import Made
 from stackfile.build.state import State, environment
+from stackfile.build.steps import mounting
 from stackfile.build.steps.base import Inputs, Workshop
 from stackfile.errors import ActionError
 from stackfile.images import copytree, durable
-from stackfile.model.stack import Step
+from stackfile.language.dockerfile import lower
+from stackfile.model.stack import Mount, Step
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRoot
 
@@ -26,7 +29,8 @@ class RunInstruction:
     makes_layer = True
 
     def text(self, step: Step) -> str:
-        return step.argv[2] if step.argv[:2] == _SHELL and len(step.argv) == 3 else " ".join(step.argv)
+        in_shell = len(step.argv) == 3 and step.argv[:2] in (_SHELL, lower.SHELL)
+        return " ".join((step.argv[2] if in_shell else " ".join(step.argv)).split())
 
     async def inputs(self, step: Step, state: State, workshop: Workshop) -> Inputs:
         parts = {f"environment {name}": value for name, value in environment(state).items()}
@@ -35,6 +39,10 @@ class RunInstruction:
             "user": state.config.user,
             "directory": state.config.working_dir,
         }
+        if step.network:
+            parts["network"] = step.network
+        parts |= {f"text {name}": text for name, text in step.inline.items()}
+        parts |= dict(mounting.inputs(step, workshop))
         return Inputs(parts=parts)
 
     def configure(self, step: Step, state: State) -> State:
@@ -47,7 +55,8 @@ class RunInstruction:
                               hint="bring a shell first: `host: {programs: [sh]}`")  # fmt: skip
         root = _root(workshop.images.paths.temporary, ground.lower)
         try:
-            await _run(_argv(step, state), root, state, workshop, progress)
+            mounts = await mounting.mounts(step, os.path.dirname(root.upper), workshop.secrets, workshop)
+            await _run(step, root, mounts, state, workshop, progress)
             return await workshop.pooled(layer.of_upper, ground, root.upper)
         finally:
             shutil.rmtree(os.path.dirname(root.upper), ignore_errors=True)
@@ -69,12 +78,16 @@ def _root(temporary: str, lower: tuple[str, ...]) -> StepRoot:
     return root
 
 
-async def _run(argv: tuple[str, ...], root: StepRoot, state: State, workshop: Workshop, progress: Progress) -> None:
+async def _run(
+    step: Step, root: StepRoot, mounts: Sequence[Mount], state: State, workshop: Workshop, progress: Progress
+) -> None:
+    argv = _argv(step, state)
     lines = _Lines(progress)
     try:
         code = await workshop.runner.run(
-            root, (), argv, environment(state),
+            root, mounts, argv, {**step.mapping, **environment(state)},
             user=state.config.user, working_dir=state.config.working_dir or "/", output=lines.feed,
+            network=step.network or "default", extra_hosts=step.extra_hosts,
         )  # fmt: skip
     except asyncio.CancelledError:
         raise

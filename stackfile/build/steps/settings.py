@@ -80,7 +80,12 @@ def _volumes(step: Step, state: State) -> State:
 
 def _entrypoint(step: Step, state: State) -> State:
     # As in a Dockerfile: a new entrypoint makes the base's command meaningless.
-    return state.configured(entrypoint=step.argv, command=None)
+    changed = state.configured(entrypoint=step.argv)
+    return changed if state.own_command else changed.configured(command=None)
+
+
+def _command(step: Step, state: State) -> State:
+    return replace(state.configured(command=step.argv), own_command=True)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -93,7 +98,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("expose", _argv, _list("port"), _expose),
     Setting("volume", _argv, _list("volume"), _volumes),
     Setting("entrypoint", _argv, _list("entrypoint"), _entrypoint),
-    Setting("cmd", _argv, _list("command"), lambda step, state: state.configured(command=step.argv)),
+    Setting("cmd", _argv, _list("command"), _command),
+    Setting("onbuild", _argv, _list("trigger"),
+            lambda step, state: state.configured(on_build=(*state.config.on_build, *step.argv))),
     Setting("shell", _argv, _list("shell"), lambda step, state: state.configured(shell=step.argv)),
     Setting("stopsignal", lambda step: step.text, _text("stop signal"),
             lambda step, state: state.configured(stop_signal=step.text)),

@@ -49,6 +49,7 @@ class Runner:
         user: str = "",
         working_dir: str = "/",
         network: str = "default",
+        extra_hosts: Sequence[str] = (),
         output: Callable[[bytes], None] | None = None,
     ) -> int:
         """Run `argv` isolated in `root` and return its exit code; `network` is default, none or host.
@@ -65,6 +66,7 @@ class Runner:
             user=user,
             working_dir=working_dir,
             network_mode="" if network == "default" else network,
+            extra_hosts=tuple(extra_hosts),
         )
         try:
             return await self._run(identity, spec, root, mounts, tuple(argv), env, output, end)

@@ -76,6 +76,7 @@ class Plan:
     arguments: Mapping[str, str]
     """Values of the ARGs before the first FROM."""
     images: tuple[str, ...]
+    escape: str = "\\"
 
 
 @lru_cache(maxsize=64)
@@ -174,7 +175,7 @@ def plan(dockerfile: Dockerfile, target: str, args: Mapping[str, str], platform:
         wanted[stage.key] = made
         pending += made.needs
     ordered = sorted(wanted.values(), key=lambda item: (item.stage.key == last.key, item.stage.index))
-    return Plan(stages=tuple(ordered), keys=keys, arguments=arguments, images=tuple(images))
+    return Plan(stages=tuple(ordered), keys=keys, arguments=arguments, images=tuple(images), escape=dockerfile.escape)
 
 
 def _target(dockerfile: Dockerfile, keys: Mapping[str, str], target: str) -> str:

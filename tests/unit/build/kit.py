@@ -40,6 +40,7 @@ class RecordingRunner:
         user: str = "",
         working_dir: str = "/",
         network: str = "default",
+        extra_hosts: Sequence[str] = (),
         output: Callable[[bytes], None] | None = None,
     ) -> int:
         self.calls.append((tuple(argv), dict(env), user, working_dir))

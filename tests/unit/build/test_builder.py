@@ -182,7 +182,7 @@ def test_settings(bench: Workbench) -> None:
     assert config.exposed_ports == ("80/tcp", "53/udp")
     assert config.volumes == ("/data",)
     assert config.entrypoint == ("/init",)
-    assert config.command is None
+    assert config.command == ("old",)
     assert config.shell == ("/bin/bash", "-c")
     assert config.stop_signal == "SIGINT"
     assert config.healthcheck == health
