@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Literal
 
 import yaml
@@ -18,10 +19,14 @@ from stackfile.model.stack import (
     ConfigResource,
     FileRef,
     Healthcheck,
+    Hook,
     ImageResource,
+    LogConfig,
     Mount,
     NetworkResource,
     Port,
+    Resources,
+    Rollout,
     SecretRef,
     SecretResource,
     Service,
@@ -113,6 +118,10 @@ def _network(network: NetworkResource) -> Plain:
     gateways = network.gateways or ("",) * len(network.subnets)
     pairs = zip(network.subnets, gateways, strict=True)
     config = [_filled(subnet=subnet, gateway=gateway) for subnet, gateway in pairs]
+    for entry, ip_range in zip(config, network.ip_ranges, strict=False):
+        entry.update(_filled(ip_range=ip_range))
+    if config and network.reserved:
+        config[0]["aux_addresses"] = {f"reserved-{number}": text for number, text in enumerate(network.reserved)}
     return _filled(
         name=network.full_name,
         driver=network.driver if network.driver != "bridge" else "",
@@ -137,10 +146,16 @@ def _volume(volume: VolumeResource) -> Plain:
 
 
 def _config(config: ConfigResource) -> Plain:
+    if config.external:
+        return {"external": True, "name": config.external}
     return {"content": config.content} if config.content is not None else {"content": "", "x-by-replica": True}
 
 
 def _secret(secret: SecretResource) -> Plain:
+    if secret.external:
+        return {"external": True, "name": secret.external}
+    if secret.command:
+        return {"command": list(secret.command)}
     if secret.generate is not None:
         return {"generate": {"length": secret.generate.length, "charset": secret.generate.charset}}
     return {"content": HIDDEN}
@@ -172,7 +187,12 @@ def _one(service: Service) -> Plain:
         **_limits(service),
         pull_policy=service.pull_policy,
         profiles=service.profiles,
+        annotations=service.annotations,
+        **_shared(service),
+        **_lived(service),
     )
+    if not service.attach:
+        plain["attach"] = False
     if service.replicas != 1:
         plain["scale"] = service.replicas
     return plain
@@ -200,6 +220,54 @@ def _process(service: Service) -> Plain:
         "oom_score_adj": service.oom_score_adj or None,
         "ulimits": {limit.name: {"soft": limit.soft, "hard": limit.hard} for limit in service.ulimits},
     }
+
+
+def _shared(service: Service) -> Plain:
+    """What it shares with the machine and with others."""
+    return {
+        "pid": service.pid_mode,
+        "ipc": service.ipc_mode,
+        "uts": service.uts_mode,
+        "userns_mode": service.userns_mode,
+        "cgroup": service.cgroup_mode,
+        "devices": [f"{item.source}:{item.target}:{item.permissions}" for item in service.devices],
+        "device_cgroup_rules": service.device_rules,
+        "volumes_from": service.volumes_from,
+        "platform": service.platform,
+    }
+
+
+def _lived(service: Service) -> Plain:
+    """Log, hooks, rollout."""
+    log = service.log
+    deploy = _filled(
+        labels=service.deploy_labels,
+        update_config=_rollout(service.update),
+        rollback_config=_rollout(service.rollback),
+    )
+    return {
+        "logging": _filled(driver=log.driver if log.driver != LogConfig().driver else "", options=log.options),
+        "post_start": [_hook(hook) for hook in service.post_start],
+        "pre_stop": [_hook(hook) for hook in service.pre_stop],
+        "deploy": deploy,
+    }
+
+
+def _hook(hook: Hook) -> Plain:
+    return _filled(
+        command=hook.command,
+        user=hook.user,
+        privileged=hook.privileged,
+        working_dir=hook.working_dir,
+        environment=hook.environment,
+    )
+
+
+def _rollout(rollout: Rollout) -> Plain:
+    standard = Rollout()
+    plain = {row.name: getattr(rollout, row.name) for row in fields(Rollout)}
+    plain = {key: value for key, value in plain.items() if value != getattr(standard, key)}
+    return {key: duration(value) if key in ("delay", "monitor") else value for key, value in plain.items()}
 
 
 class _Empty(list[str]):
@@ -249,7 +317,21 @@ def _limits(service: Service) -> Plain:
         "cpu_shares": limits.cpu_shares or None,
         "cpuset": limits.cpuset,
         "pids_limit": limits.pids or None,
+        "cpu_period": limits.cpu_period or None,
+        "cpu_quota": limits.cpu_quota or None,
+        "mem_swappiness": limits.swappiness,
+        "oom_kill_disable": limits.oom_kill_disable,
+        "blkio_config": _blkio(limits),
     }
+
+
+def _blkio(limits: Resources) -> Plain:
+    plain = _filled(weight=limits.blkio_weight or None)
+    for limit in limits.blkio:
+        weight = limit.kind == "weight"
+        key = "weight_device" if weight else f"device_{limit.kind}"
+        plain.setdefault(key, []).append({"path": limit.path, "weight" if weight else "rate": limit.rate})
+    return plain
 
 
 def _variable(value: str | SecretRef | None) -> Any:
@@ -290,6 +372,8 @@ def _mount(mount: Mount) -> Plain:
     bind = _filled(propagation=mount.propagation)
     if mount.type == "bind" and not mount.create_host_path:
         bind["create_host_path"] = False
+    if not mount.recursive:
+        bind["recursive"] = "disabled"
     tmpfs = _filled(size=mount.tmpfs_size or None)
     if mount.type == "tmpfs" and mount.tmpfs_mode != 0o1777:
         tmpfs["mode"] = mount.tmpfs_mode

@@ -12,7 +12,7 @@ from stackfile.language import validate
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template
-from stackfile.language.normalise import image, limits, resources, service
+from stackfile.language.normalise import image, limits, links, resources, service
 from stackfile.language.normalise.context import Context
 from stackfile.language.options import LoadOptions, Reader
 from stackfile.language.origins import record, record_service
@@ -70,16 +70,26 @@ class Normaliser:
         errors: ErrorCollector,
         expander: Expander,
         profiles: frozenset[str],
+        directories: MappingType[str, str],
     ) -> None:
         self.options = options
         self.expander = expander
         self.profiles = profiles
-        self.context = Context(project=project, directory=directory, variables=variables, reader=reader, errors=errors)
+        self.context = Context(
+            project=project,
+            directory=directory,
+            directories=directories,
+            variables=variables,
+            reader=reader,
+            errors=errors,
+        )
         self.sections: dict[str, Section] = {}
         self.replica_configs: dict[str, Member] = {}
 
     def stack(self, document: Mapping, scope: dict[str, Any]) -> Stack:
         """The stack. Mistakes are in the collector."""
+        if "models" in document.entries:
+            self.context.ignore("stack", "models", document.keys["models"].place, "the engine runs no models")
         for name, kind in KINDS.items():
             section = self.expander.section(document.get(name), name, scope)
             self.sections[name] = section
@@ -94,7 +104,7 @@ class Normaliser:
         volumes = self._simple("volumes", resources.volume)
         images = self._simple("images", image.parse)
         everything = self._services()
-        services = self._enabled(everything)
+        services = links.alias(self._enabled(everything), self.context)
         self._default_network(networks, services)
         stack = Stack(
             name=self.context.project,
@@ -107,6 +117,7 @@ class Normaliser:
             secrets=secrets,
             groups={name: tuple(m for m in members if m in services) for name, members in groups.items()},
             origins=self.context.origins,
+            ignored=tuple(self.context.ignored.values()),
         )
         self._validate(stack, set(everything) - set(services))
         return stack
@@ -184,7 +195,7 @@ class Normaliser:
         path = self.expander.tree(file, scope)
         if not isinstance(path, Scalar) or not isinstance(path.value, str):
             return file
-        data = read_bytes(self.context.path(path.value), path.value, self.context.reader, path.place)
+        data = read_bytes(self.context.path(path.value, path.place), path.value, self.context.reader, path.place)
         text = data.decode("utf-8", "replace")
         return Template(text, Place(path.value, 1, 1), start=(1, 1), interpolated=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, Stack
 from stackfile.language import environments, expand, merge, project, values
 from stackfile.language.dialect import STACK, SourceFile, dialect_of, files_of
 from stackfile.language.document import SECTIONS, Documents, Interpolator, read_bytes
+from stackfile.language.extends import Extender
+from stackfile.language.include import Included, Includer
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of, to_plain
 from stackfile.language.normaliser import Normaliser
 from stackfile.language.options import LoadOptions, Reader, Warned
@@ -18,8 +20,7 @@ from stackfile.language.template import OMIT, Engine
 from stackfile.language.tracked import TrackedMap, Tracker
 from stackfile.model.stack import Stack
 
-TOP_KEYS = frozenset({"name", "version", "values", "values_schema", "environments", *SECTIONS})
-TOP_UNSUPPORTED = frozenset({"include", "models"})
+TOP_KEYS = frozenset({"name", "version", "values", "values_schema", "environments", "include", "models", *SECTIONS})
 
 
 class Pipeline:
@@ -33,6 +34,8 @@ class Pipeline:
         self.tracker = Tracker()
         self.read_files: list[str] = []
         self.directory = ""
+        self.directories: dict[str, str] = {}
+        """File → where its relative paths start, of extended and included files."""
         self.cwd = os.path.abspath(options.directory)
 
     def run(self) -> Stack:
@@ -42,6 +45,8 @@ class Pipeline:
         self.engine = Engine(self.variables, self.tracker)
         self.interpolator = Interpolator(self.variables, self.tracker, self.errors)
         self.documents = Documents(self.reader, self.errors)
+        self.extender = Extender(self._document, self.directory, self.directories, self.errors)
+        self.includer = Includer(self._included, self.errors)
         document = self._merged(files)
         self._check_top(document)
         name = project.name_of(self.options, document, self.directory, self.variables, self.engine)
@@ -60,11 +65,33 @@ class Pipeline:
         trees = [self._gathered(lambda file=file: self._document(file)) for file in files]  # type: ignore[misc]
         if None in trees:
             self.errors.check()
-        result: Node = merge.document(trees[0])
-        for tree in trees[1:]:
-            result = merge.merge(result, tree)
+        return self._joined(files, trees, self.directory)
+
+    def _joined(self, files: Sequence[SourceFile], trees: Sequence[Mapping], directory: str) -> Mapping:
+        """Files merged one over the other, each with what it extends and includes."""
+        result: Node | None = None
+        for file, tree in zip(files, trees, strict=True):
+            assert result is None or isinstance(result, Mapping)
+            tree = self.extender.document(tree, file, result)
+            tree = self.includer.document(tree, file, directory)
+            result = merge.document(tree) if result is None else merge.merge(result, tree)
         assert isinstance(result, Mapping)
         return result
+
+    def _included(self, entry: Included) -> Mapping:
+        """An included stack: its own directory, its own variables below ours."""
+        found = project.env_files(entry.env_files, entry.directory, self.variables, self.reader)
+        outer, self.interpolator = (
+            self.interpolator,
+            Interpolator(self.interpolator.variables.beneath(found), self.tracker, self.errors),
+        )
+        try:
+            for file in entry.files:
+                self.directories[file.shown] = entry.directory
+            trees = [self._document(file, entry.at) for file in entry.files]
+            return self._joined(entry.files, trees, entry.directory)
+        finally:
+            self.interpolator = outer
 
     def _gathered(self, call: Callable[[], Any]) -> Any:
         try:
@@ -87,9 +114,6 @@ class Pipeline:
         for key, mark in document.keys.items():
             if key in TOP_KEYS or key.startswith("x-"):
                 continue
-            if key in TOP_UNSUPPORTED:
-                self.errors.add(StackError("unsupported-key", f"`{key}` is not supported yet", at=mark.place))
-                continue
             close = difflib.get_close_matches(key, TOP_KEYS, 1)
             hint = f"did you mean {close[0]}?" if close else ""
             self.errors.add(StackError("unknown-key", f"unknown key {key!r}", at=mark.place, hint=hint))
@@ -106,7 +130,8 @@ class Pipeline:
         overlays = environments.chain(known, name, self._environment_file)
         for overlay in overlays:
             environments.check_keys(overlay, self.errors)
-        return name, overlays
+        file = SourceFile(document.place.file, document.place.file, STACK)
+        return name, [replace(each, tree=self.extender.document(each.tree, file, document)) for each in overlays]
 
     def _environment_file(self, path: str, at: Place) -> Mapping:
         full = os.path.normpath(os.path.join(self.directory, path))
@@ -193,6 +218,7 @@ class Pipeline:
             errors=self.errors,
             expander=expand.Expander(self.engine, self.tracker, self.errors),
             profiles=project.profiles_of(self.options, self.variables, own),
+            directories=self.directories,
         )
         stack = normaliser.stack(document, scope)
         return replace(stack, environment=environment, files=tuple(dict.fromkeys(self.read_files)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping as Environ
+from collections.abc import Sequence
 
 from stackfile.errors import Place, StackError
 from stackfile.language.document import read_bytes
@@ -18,17 +19,25 @@ from stackfile.language.variables import Variable, Variables, parse_env_file
 
 def variables_of(options: LoadOptions, directory: str, reader: Reader, tracker: Tracker) -> Variables:
     """The caller's environment over the env files: those of the options, else `.env` of the project directory."""
-    found: dict[str, Variable] = {}
     named = options.env_files or tuple(filter(None, options.environ.get("COMPOSE_ENV_FILES", "").split(",")))
-    for name in named or (".env",):
-        base = os.path.abspath(options.directory) if named else directory
-        path = os.path.normpath(os.path.join(base, name))
-        if not named and not reader.exists(path):
+    base = os.path.abspath(options.directory) if named else directory
+    found = env_files(named or None, base, options.environ, reader)
+    return Variables(options.environ, found, tracker)
+
+
+def env_files(
+    names: Sequence[str] | None, directory: str, environ: Environ[str, str], reader: Reader
+) -> dict[str, Variable]:
+    """The variables of env files, below `directory`; of `.env` where there is one, when `names` is None."""
+    found: dict[str, Variable] = {}
+    for name in names if names is not None else (".env",):
+        path = os.path.normpath(os.path.join(directory, name))
+        if names is None and not reader.exists(path):
             continue
         text = read_bytes(path, name, reader).decode("utf-8-sig", "replace")
-        lookup: Environ[str, str] = {**{key: entry.value for key, entry in found.items()}, **options.environ}
+        lookup: Environ[str, str] = {**{key: entry.value for key, entry in found.items()}, **environ}
         found.update({key: entry for key, entry in parse_env_file(text, name, lookup).items() if entry})
-    return Variables(options.environ, found, tracker)
+    return found
 
 
 def name_of(options: LoadOptions, document: Mapping, directory: str, variables: Variables, engine: Engine) -> str:

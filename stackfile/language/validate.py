@@ -59,8 +59,8 @@ def services_cycle(services: Mapping[str, Service], context: Context) -> None:
 
 
 def _shared_namespace(service: Service) -> list[str]:
-    kind, _, target = service.network_mode.partition(":")
-    return [target] if kind == "service" else []
+    modes = (service.network_mode, service.pid_mode, service.ipc_mode)
+    return [mode.removeprefix("service:") for mode in modes if mode.startswith("service:")]
 
 
 def images_cycle(images: Mapping[str, ImageResource], context: Context) -> None:

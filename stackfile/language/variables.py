@@ -49,6 +49,14 @@ class Variables(dict[str, str]):
     def missing(self, name: str, place: Place) -> None:
         self.unset.setdefault(name, place)
 
+    def beneath(self, files: Mapping[str, Variable]) -> Variables:
+        """These variables over those of further env files (of an included stack)."""
+        result = Variables({}, files, self._tracker)
+        dict.update(result, self)
+        result._files = {**{name: entry.at for name, entry in files.items() if name not in self}, **self._files}
+        result.unset = self.unset
+        return result
+
 
 def parse_env_file(text: str, file: str, lookup: Mapping[str, str]) -> dict[str, Variable | None]:
     """The assignments of an env file (Compose's dotenv): quotes, `export`, comments, `${…}` in what is not

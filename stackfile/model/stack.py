@@ -203,6 +203,8 @@ class Mount:
     subpath: str = ""
     propagation: str = ""
     create_host_path: bool = True
+    recursive: bool = True
+    """Whether the mounts below a bind's source come along."""
     tmpfs_size: int = 0
     tmpfs_mode: int = 0o1777
     tmpfs_options: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Collection
+from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -13,7 +14,7 @@ from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, kind_of
 from stackfile.language.options import Reader
 from stackfile.language.variables import Variables
-from stackfile.model.stack import Origin, Port
+from stackfile.model.stack import Ignored, Origin, Port
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -46,6 +47,11 @@ class Context:
     origins: dict[str, Origin] = field(default_factory=dict)
     references: list[Reference] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
+    links: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(service, alias) → the service that it links to."""
+    ignored: dict[tuple[str, str], Ignored] = field(default_factory=dict)
+    directories: MappingType[str, str] = field(default_factory=dict)
+    """File → directory that its relative paths start from, where it is not the project's (extended, included)."""
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group share their mistakes."""
@@ -56,9 +62,14 @@ class Context:
         """Remember that `owner` (an address) names a resource; whether it exists is checked at the end."""
         self.references.append(Reference(owner, kind, name, at))
 
-    def path(self, text: str) -> str:
-        """A path of the file as an absolute one."""
-        return os.path.normpath(os.path.join(self.directory, os.path.expanduser(text)))
+    def ignore(self, address: str, path: str, at: Place, why: str) -> None:
+        """Remember a key that has no effect here. `path` is a JSON pointer in the resource."""
+        self.ignored.setdefault((address, path), Ignored(address=address, path=f"/{path}", at=at, why=why))
+
+    def path(self, text: str, at: Place | None = None) -> str:
+        """A path as an absolute one; `at` is where it was written."""
+        base = self.directories.get(at.file, self.directory) if at and self.directories else self.directory
+        return os.path.normpath(os.path.join(base, os.path.expanduser(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,13 @@ class Fields:
             self.context.report(error)
             return default
         return self.take(key, parse, default)
+
+    def ignore(self, address: str, table: MappingType[str, str], prefix: str = "") -> None:
+        """Take the keys of `table` (key → why) without effect, and remember them."""
+        for key in table.keys() & self.tree.entries.keys():
+            self._seen.add(key)
+            self.context.ignore(address, f"{prefix}{key}", self.tree.keys[key].place, table[key])
+        self._seen.update(table)
 
     def finish(self, unsupported: Collection[str] = ()) -> None:
         """Report keys that nobody read: known to Compose but not yet here, or unknown."""

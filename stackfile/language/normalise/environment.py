@@ -71,7 +71,7 @@ def _file(node: Node, context: Context, owner: str) -> Environment:
         fields.finish()
     else:
         path = name(node)
-    full = context.path(path)
+    full = context.path(path, node.place)
     if not path or (not required and not context.reader.exists(full)):
         return {}
     content = read_bytes(full, path, context.reader, node.place).decode("utf-8", "replace")
@@ -84,6 +84,17 @@ def _file(node: Node, context: Context, owner: str) -> Environment:
             context.origins[f"{owner}/environment/{key}"] = Origin(variable.at)
         elif key in context.variables:
             result[key] = context.variables[key]
+    return result
+
+
+def label_files(node: Node, context: Context) -> dict[str, str]:
+    """Labels of files in the format of env files. Raises StackError."""
+    result: dict[str, str] = {}
+    for item in node.items if isinstance(node, Sequence) else [node]:
+        path = name(item)
+        content = read_bytes(context.path(path, item.place), path, context.reader, item.place)
+        found = parse_env_file(content.decode("utf-8", "replace"), path, context.variables)
+        result.update({key: variable.value for key, variable in found.items() if variable is not None})
     return result
 
 

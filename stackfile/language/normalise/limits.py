@@ -8,21 +8,38 @@ from functools import partial
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import any_text, cpus, integer, natural, size, text
+from stackfile.language.normalise.basic import any_text, boolean, cpus, duration, integer, natural, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
-from stackfile.model.stack import Resources, RestartPolicy, Ulimit
+from stackfile.model.stack import BlkioLimit, Resources, RestartPolicy, Ulimit
 
 RESTARTS = frozenset({"no", "always", "unless-stopped", "on-failure"})
-DEPLOY_UNSUPPORTED = frozenset(
-    {"labels", "placement", "endpoint_mode", "update_config", "rollback_config"}
-)  # fmt: skip
+_ONE_MACHINE = "there is one machine"
+IGNORED = {
+    "placement": _ONE_MACHINE,
+    "endpoint_mode": "names lead to the replicas themselves",
+}
+_NOT_RESERVED = {
+    "cpus": "CPU time cannot be reserved: `cpu_shares` weighs it",
+    "pids": "processes cannot be reserved",
+    "devices": "devices are given by `devices`",
+    "generic_resources": _ONE_MACHINE,
+}
+_NOT_LIMITED = {"devices": "devices are given by `devices`", "generic_resources": _ONE_MACHINE}
+_BLKIO = {
+    "device_read_bps": "read_bps",
+    "device_write_bps": "write_bps",
+    "device_read_iops": "read_iops",
+    "device_write_iops": "write_iops",
+}
+_BACK_OFF = dict.fromkeys(("delay", "window"), "the engine waits from 100 ms, doubling, to 1 min")
 _CONDITIONS = {"none": "no", "on-failure": "on-failure", "any": "always"}
 
 
 class Deploy:
     """The `deploy` of a service, opened."""
 
-    def __init__(self, service: Fields, context: Context) -> None:
+    def __init__(self, service: Fields, context: Context, address: str) -> None:
+        self.address = address
         empty = Mapping({}, {}, service.tree.place)
         self.fields = Fields(service.take("deploy", as_mapping, empty), context, "deploy")
         resources = Fields(self.fields.take("resources", as_mapping, empty), context, "deploy.resources")
@@ -34,19 +51,25 @@ class Deploy:
         self.fields.take("mode", _mode, "replicated")
 
     def finish(self) -> None:
-        self.limits.finish({"devices", "generic_resources"})
-        self.reservations.finish({"cpus", "pids", "devices", "generic_resources"})
-        self.fields.finish(DEPLOY_UNSUPPORTED)
+        self.limits.ignore(self.address, _NOT_LIMITED, "deploy/resources/limits/")
+        self.limits.finish()
+        self.reservations.ignore(self.address, _NOT_RESERVED, "deploy/resources/reservations/")
+        self.reservations.finish()
+        self.fields.ignore(self.address, IGNORED, "deploy/")
+        self.fields.finish()
 
 
 def _mode(node: Node) -> str:
-    if text(node) != "replicated":
+    """`global` is one replica on each machine: there is one."""
+    if text(node) not in ("replicated", "global"):
         raise StackError("bad-value", f"mode {text(node)!r} needs a cluster", at=node.place, hint="replicated")
-    return "replicated"
+    return text(node)
 
 
 def resources(service: Fields, deploy: Deploy) -> Resources:
     """The limits of a service. Two places that give the same limit must agree, as in Compose."""
+    no_limits: tuple[int, tuple[BlkioLimit, ...]] = (0, ())
+    weight, blkio = service.take("blkio_config", lambda node: _blkio(node, service.context), no_limits)
     return Resources(
         memory=_either(service, "mem_limit", deploy.limits, "memory", size),
         memory_reservation=_either(service, "mem_reservation", deploy.reservations, "memory", size),
@@ -55,7 +78,53 @@ def resources(service: Fields, deploy: Deploy) -> Resources:
         cpu_shares=service.take("cpu_shares", natural, 0),
         cpuset=service.take("cpuset", _cpuset, ""),
         pids=_either(service, "pids_limit", deploy.limits, "pids", integer),
+        cpu_period=service.take("cpu_period", _microseconds, 0),
+        cpu_quota=service.take("cpu_quota", _microseconds, 0),
+        swappiness=service.take("mem_swappiness", _percent, None),
+        oom_kill_disable=service.take("oom_kill_disable", boolean, False),
+        blkio_weight=weight,
+        blkio=blkio,
     )
+
+
+def _blkio(node: Node, context: Context) -> tuple[int, tuple[BlkioLimit, ...]]:
+    """(weight, limits by device) of `blkio_config`."""
+    reader = Fields(as_mapping(node), context, "blkio_config")
+    weight = reader.take("weight", _weight, 0)
+    found = list(reader.take_list("weight_device", lambda item: _device_limit(item, "weight", "weight", context)))
+    for key, kind in _BLKIO.items():
+        found += reader.take_list(key, lambda item, kind=kind: _device_limit(item, kind, "rate", context))  # type: ignore[misc]
+    reader.finish()
+    return weight, tuple(found)
+
+
+def _device_limit(node: Node, kind: str, key: str, context: Context) -> BlkioLimit:
+    reader = Fields(as_mapping(node), context, f"blkio {kind}")
+    parse = _weight if key == "weight" else size if kind.endswith("bps") else natural
+    limit = BlkioLimit(kind=kind, path=reader.require("path", text, ""), rate=reader.require(key, parse, 0))
+    reader.finish()
+    return limit
+
+
+def _weight(node: Node) -> int:
+    value = natural(node)
+    if value and not 10 <= value <= 1000:
+        raise StackError("bad-value", f"a weight is from 10 to 1000, not {value}", at=node.place)
+    return value
+
+
+def _percent(node: Node) -> int | None:
+    value = integer(node)
+    if not -1 <= value <= 100:
+        raise StackError("bad-value", f"mem_swappiness is from 0 to 100, not {value}", at=node.place)
+    return None if value < 0 else value
+
+
+def _microseconds(node: Node) -> int:
+    """Microseconds as a number, or a duration."""
+    if isinstance(node, Scalar) and isinstance(node.value, str) and not node.value.strip().lstrip("-").isdecimal():
+        return duration(node) // 1000
+    return integer(node)
 
 
 def _either(service: Fields, key: str, limits: Fields, other: str, parse: Callable[[Node], int]) -> int:
@@ -102,7 +171,9 @@ def _is_null(node: Node) -> bool:
 
 def restart(service: Fields, deploy: Deploy, context: Context) -> RestartPolicy:
     """`restart` of the service, else `deploy.restart_policy`."""
-    deployed = deploy.fields.take("restart_policy", lambda node: _deploy_restart(node, context), RestartPolicy())
+    deployed = deploy.fields.take(
+        "restart_policy", lambda node: _deploy_restart(node, context, deploy.address), RestartPolicy()
+    )
     return service.take("restart", _restart, deployed)
 
 
@@ -118,11 +189,12 @@ def _restart(node: Node) -> RestartPolicy:
     return RestartPolicy(name=name, max_retries=int(retries or 0))
 
 
-def _deploy_restart(node: Node, context: Context) -> RestartPolicy:
+def _deploy_restart(node: Node, context: Context, address: str) -> RestartPolicy:
     reader = Fields(as_mapping(node), context, "deploy.restart_policy")
     condition = reader.take("condition", text, "any")
     attempts = reader.take("max_attempts", natural, 0)
-    reader.finish({"delay", "window"})
+    reader.ignore(address, _BACK_OFF, "deploy/restart_policy/")
+    reader.finish()
     if condition not in _CONDITIONS:
         raise StackError("bad-value", f"no condition {condition!r}", at=node.place, hint="none, on-failure or any")
     name = _CONDITIONS[condition]

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
 from stackfile.errors import StackError
 from stackfile.language.merge import names_to_mapping
 from stackfile.language.nodes import Node, Scalar
 from stackfile.language.normalise.basic import boolean, integer, name, text, texts
 from stackfile.language.normalise.context import Context, Fields, as_mapping
-from stackfile.model.stack import Attachment, Dependency
+from stackfile.model.stack import Attachment, Dependency, Service
 
 CONDITIONS = frozenset({"service_started", "service_healthy", "service_completed_successfully"})
 DEFAULT_NETWORK = "default"
+_IGNORED = {
+    "link_local_ips": "interfaces have the addresses of their network alone",
+    "gw_priority": "the network of the highest `priority` gives the default route",
+    "interface_name": "interfaces are eth0, eth1, …",
+    "driver_opts": "a bridge's endpoint has no options",
+}
 
 
 def networks(service: Fields, context: Context, owner: str, mode: str) -> tuple[Attachment, ...]:
@@ -43,11 +51,12 @@ def _networks(node: Node, context: Context, owner: str) -> tuple[Attachment, ...
                 aliases=reader.take("aliases", texts, ()),
                 ipv4=reader.take("ipv4_address", _address, ""),
                 ipv6=reader.take("ipv6_address", _address, ""),
-                mac=reader.take("mac_address", _mac, ""),
+                mac=reader.take("mac_address", mac, ""),
                 priority=reader.take("priority", integer, 0),
             )
         )
-        reader.finish({"link_local_ips", "gw_priority", "interface_name", "driver_opts"})
+        reader.ignore(owner, _IGNORED, f"networks/{key}/")
+        reader.finish()
     return tuple(result)
 
 
@@ -58,7 +67,7 @@ def _address(node: Node) -> str:
         raise StackError("bad-value", f"not an address: {text(node)!r}", at=node.place) from error
 
 
-def _mac(node: Node) -> str:
+def mac(node: Node) -> str:
     value = text(node)
     if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", value):
         raise StackError("bad-value", f"not a MAC address: {value!r}", at=node.place)
@@ -112,3 +121,25 @@ def _condition(node: Node) -> str:
     if value not in CONDITIONS:
         raise StackError("bad-value", f"no condition {value!r}", at=node.place, hint=", ".join(sorted(CONDITIONS)))
     return value
+
+
+def alias(services: Mapping[str, Service], context: Context) -> dict[str, Service]:
+    """Give the targets of `links` their aliases in the networks that both are on."""
+    wanted: dict[str, dict[str, dict[str, None]]] = {}
+    for (source, name_), target in context.links.items():
+        if name_ == target or source not in services or target not in services:
+            continue
+        shared = {entry.network for entry in services[source].networks}
+        for entry in services[target].networks:
+            if entry.network in shared:
+                wanted.setdefault(target, {}).setdefault(entry.network, {})[name_] = None
+    return {key: _aliased(service, wanted[key]) if key in wanted else service for key, service in services.items()}
+
+
+def _aliased(service: Service, names: Mapping[str, Mapping[str, None]]) -> Service:
+    networks = tuple(
+        replace(entry, aliases=tuple(dict.fromkeys((*entry.aliases, *names.get(entry.network, ())))))
+        for entry in service.networks
+    )
+    variants = tuple(_aliased(variant, names) for variant in service.variants)
+    return replace(service, networks=networks, variants=variants)

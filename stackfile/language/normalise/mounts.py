@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stackfile.errors import StackError
-from stackfile.language.nodes import Mapping, Node
+from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.normalise.basic import boolean, file_mode, name, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import Mount
@@ -18,13 +18,14 @@ _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 def parse(node: Node, context: Context) -> Mount:
     """One mount: `[source:]target[:options]`, or a mapping. Bind sources become absolute."""
-    mount = _long(node, context) if isinstance(node, Mapping) else _short(text(node), context)
+    mount = _long(node, context) if isinstance(node, Mapping) else _short(node, context)
     if mount.target and not mount.target.startswith("/"):
         raise StackError("bad-value", f"a mount's target is an absolute path, not {mount.target!r}", at=node.place)
     return mount
 
 
-def _short(value: str, context: Context) -> Mount:
+def _short(node: Node, context: Context) -> Mount:
+    value = text(node)
     parts = value.split(":")
     if len(parts) > 3 or not all(parts):
         raise StackError("bad-value", f"not a volume: {value!r}", hint="[source:]target[:options]")
@@ -37,7 +38,7 @@ def _short(value: str, context: Context) -> Mount:
         raise StackError("bad-value", f"{source!r} is no volume name", hint=f"a path begins with ./ or /: ./{source}")
     return Mount(
         type="bind" if is_path else "volume",
-        source=context.path(source) if is_path else source,
+        source=context.path(source, node.place) if is_path else source,
         target=target.rstrip("/") or "/",
         read_only="ro" in options,
         nocopy="nocopy" in options,
@@ -70,21 +71,34 @@ def _long(node: Mapping, context: Context) -> Mount:
     mount = Mount(
         type=kind,
         target=target.rstrip("/") or target,
-        source=context.path(source) if kind == "bind" and source else source,
+        source=context.path(source, node.entries["source"].place) if kind == "bind" and source else source,
         read_only=fields.take("read_only", boolean, False),
         propagation=bind.take("propagation", _propagation, ""),
         create_host_path=bind.take("create_host_path", boolean, True),
+        recursive=bind.take("recursive", _recursive, True),
         nocopy=volume.take("nocopy", boolean, False),
         subpath=volume.take("subpath", text, ""),
         tmpfs_size=tmpfs.take("size", size, 0),
         tmpfs_mode=tmpfs.take("mode", file_mode, 0o1777),
     )
     bind.take("selinux", text, "")
-    bind.finish({"recursive"})
-    volume.finish({"labels"})
+    bind.finish()
+    volume.node("labels")  # of an anonymous volume: nothing looks at them
+    volume.finish()
     tmpfs.finish()
     fields.finish({"image"})
     return mount
+
+
+def _recursive(node: Node) -> bool:
+    """`bind.recursive`: whether the mounts below the source come along. `writable` and `readonly` say how."""
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    value = text(node)
+    if value not in ("enabled", "disabled", "writable", "readonly"):
+        hint = "enabled, disabled, writable or readonly"
+        raise StackError("bad-value", f"recursive is not {value!r}", at=node.place, hint=hint)
+    return value != "disabled"
 
 
 def _empty(node: Mapping) -> Mapping:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
 from stackfile.errors import StackError
 from stackfile.language.document import read_bytes
-from stackfile.language.nodes import Mapping, Node, Sequence
-from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, integer, name, pairs, text
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
+from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, integer, name, pairs, text, texts
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import (
     ConfigResource,
@@ -30,26 +31,50 @@ def _full_name(fields: Fields, context: Context, key: str, external: bool) -> st
     return fields.take("name", name, default)
 
 
-def _external(fields: Fields, context: Context) -> bool:
-    """`external: true`; another stack's resources (`{stack, network}`) come later."""
+_SWARM = "of clusters: the engine has one machine"
+
+
+def _external(fields: Fields, context: Context, kind: str) -> tuple[bool, str]:
+    """Whether the resource is another's, and the name that `external` gives: `true`, `{name}` or `{stack, KIND}`."""
     node = fields.node("external")
-    if isinstance(node, Mapping):
-        message = "a resource of another stack is not supported yet"
-        context.report(StackError("unsupported-key", message, at=node.place))
-        return True
-    return fields.take("external", boolean, False)
+    if not isinstance(node, Mapping):
+        return fields.take("external", boolean, False), ""
+    given = Fields(node, context, "external")
+    if "stack" in node.entries:
+        stack, own = given.require("stack", name, ""), given.require(kind, name, "")
+        full = f"{stack}_{own}"
+    else:
+        full = given.require("name", name, "")
+    given.finish()
+    return True, full
+
+
+def _other(fields: Fields, context: Context, kind: str, key: str) -> str:
+    """Full name of the config or secret of another stack that this one is; "" for one of its own."""
+    external, given = _external(fields, context, kind)
+    full = fields.take("name", name, given or key)
+    if external:
+        for other in (*_CONTENT_KEYS, "generate", "command"):
+            if other in fields.tree.entries:
+                message = f"{fields.what} is external and has `{other}`"
+                context.report(StackError("bad-value", message, at=fields.tree.keys[other].place))
+                fields.take(other, lambda _: None, None)
+    return full if external else ""
 
 
 def network(key: str, tree: Mapping, context: Context) -> NetworkResource:
     fields = Fields(tree, context, f"network {key}")
-    external = _external(fields, context)
-    subnets, gateways = fields.take("ipam", lambda node: _ipam(node, context), (NO_TEXTS, NO_TEXTS))
+    address = f"network.{key}"
+    external, given = _external(fields, context, "network")
+    ipam = fields.take("ipam", lambda node: _ipam(node, context, address), Ipam())
     result = NetworkResource(
         name=key,
-        full_name=_full_name(fields, context, key, external),
+        full_name=given or _full_name(fields, context, key, external),
         driver=fields.take("driver", name, "bridge"),
-        subnets=subnets,
-        gateways=gateways,
+        subnets=ipam.subnets,
+        gateways=ipam.gateways,
+        ip_ranges=ipam.ranges,
+        reserved=ipam.reserved,
         internal=fields.take("internal", boolean, False),
         attachable=fields.take("attachable", boolean, False),
         enable_ipv6=fields.take("enable_ipv6", boolean, False),
@@ -57,25 +82,52 @@ def network(key: str, tree: Mapping, context: Context) -> NetworkResource:
         labels=fields.take("labels", pairs, {}),
         options=fields.take("driver_opts", pairs, {}),
     )
-    fields.finish({"enable_ipv4"})
+    if not fields.take("enable_ipv4", boolean, True):
+        why = "networks always have IPv4 addresses"
+        context.ignore(address, "enable_ipv4", fields.tree.keys["enable_ipv4"].place, why)
+    fields.finish()
     return result
 
 
-def _ipam(node: Node, context: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(subnets, gateways) of `ipam.config`."""
+@dataclass(frozen=True, slots=True)
+class Ipam:
+    """What `ipam` says, by subnet."""
+
+    subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
+
+
+def _ipam(node: Node, context: Context, address: str) -> Ipam:
     fields = Fields(as_mapping(node), context, "ipam")
     fields.take("driver", _ipam_driver, "")
     subnets: list[str] = []
     gateways: list[str] = []
+    ranges: list[str] = []
+    reserved: list[str] = []
     config = fields.node("config")
     for item in config.items if isinstance(config, Sequence) else []:
         entry = Fields(as_mapping(item), context, "ipam.config")
         subnets.append(entry.require("subnet", _subnet, ""))
         gateways.append(entry.take("gateway", _gateway, ""))
-        entry.finish({"ip_range", "aux_addresses"})
+        ranges.append(entry.take("ip_range", _subnet, ""))
+        reserved += entry.take("aux_addresses", _addresses, NO_TEXTS)
+        entry.finish()
     fields.take("config", lambda child: child, None)
-    fields.finish({"options"})
-    return tuple(subnets), tuple(gateways) if any(gateways) else ()
+    fields.ignore(address, {"options": "addresses are given without options"}, "ipam/")
+    fields.finish()
+    return Ipam(
+        tuple(subnets),
+        tuple(gateways) if any(gateways) else (),
+        tuple(ranges) if any(ranges) else (),
+        tuple(reserved),
+    )
+
+
+def _addresses(node: Node) -> tuple[str, ...]:
+    """Addresses of `aux_addresses`; their names mean nothing here."""
+    return tuple(_gateway(child) for child in as_mapping(node).entries.values())
 
 
 def _ipam_driver(node: Node) -> str:
@@ -100,10 +152,10 @@ def _gateway(node: Node) -> str:
 
 def volume(key: str, tree: Mapping, context: Context) -> VolumeResource:
     fields = Fields(tree, context, f"volume {key}")
-    external = _external(fields, context)
+    external, given = _external(fields, context, "volume")
     result = VolumeResource(
         name=key,
-        full_name=_full_name(fields, context, key, external),
+        full_name=given or _full_name(fields, context, key, external),
         driver=fields.take("driver", name, "local"),
         external=external,
         labels=fields.take("labels", pairs, {}),
@@ -116,15 +168,23 @@ def volume(key: str, tree: Mapping, context: Context) -> VolumeResource:
 def config(key: str, tree: Mapping, context: Context) -> ConfigResource:
     """A config with its content; None where a replica-dependent content was taken out before."""
     fields = Fields(tree, context, f"config {key}")
-    content = _content(fields, context)
-    fields.finish({"external", "template_driver", "name", "labels"})
-    return ConfigResource(name=key, content=content)
+    external = _other(fields, context, "config", key)
+    content = None if external else _content(fields, context)
+    fields.ignore(f"config.{key}", {"labels": _SWARM, "template_driver": "jinja alone is read, in stack files"})
+    fields.finish()
+    return ConfigResource(name=key, content=content, external=external)
 
 
 def secret(key: str, tree: Mapping, context: Context) -> SecretResource:
-    """A secret: content of one kind, or `generate`."""
+    """A secret: content of one kind, `generate`, `command`, or another stack's."""
     fields = Fields(tree, context, f"secret {key}")
-    if "generate" in tree.entries:
+    external = _other(fields, context, "secret", key)
+    if external:
+        result = SecretResource(name=key, external=external)
+    elif "command" in tree.entries:
+        _exclusive(fields, context, ("command", "generate", *_CONTENT_KEYS))
+        result = SecretResource(name=key, command=fields.take("command", _command, NO_TEXTS))
+    elif "generate" in tree.entries:
         generate: Generate | None = Generate()
         if fields.node("generate") is not None:
             generate = fields.take("generate", lambda node: _generate(node, context), Generate())
@@ -133,8 +193,17 @@ def secret(key: str, tree: Mapping, context: Context) -> SecretResource:
     else:
         content = _content(fields, context)
         result = SecretResource(name=key, content=None if content is None else composed(key, content, fields, context))
-    fields.finish({"external", "template_driver", "driver", "driver_opts", "command", "name", "labels"})
+    fields.ignore(f"secret.{key}", dict.fromkeys(("labels", "driver", "driver_opts", "template_driver"), _SWARM))
+    fields.finish()
     return result
+
+
+def _command(node: Node) -> tuple[str, ...]:
+    """The command that prints a secret: a list, or text for a shell."""
+    argv = ("/bin/sh", "-ec", name(node)) if isinstance(node, Scalar) else texts(node)
+    if not argv:
+        raise StackError("bad-value", "the command is empty", at=node.place)
+    return argv
 
 
 def _exclusive(fields: Fields, context: Context, keys: tuple[str, ...]) -> list[str]:
@@ -151,9 +220,8 @@ def _content(fields: Fields, context: Context) -> str | None:
     """Text of a config or secret. What is missing is reported."""
     there = _exclusive(fields, context, _CONTENT_KEYS)
     if not there:
-        if not {"external", "command", "template_driver"} & fields.tree.entries.keys():
-            message = f"{fields.what} needs `content`, `file` or `environment`"
-            context.report(StackError("missing-key", message, at=fields.tree.place))
+        message = f"{fields.what} needs `content`, `file` or `environment`"
+        context.report(StackError("missing-key", message, at=fields.tree.place))
         return None
     readers = {
         "content": any_text,
@@ -165,7 +233,7 @@ def _content(fields: Fields, context: Context) -> str | None:
 
 def _file(node: Node, context: Context) -> str:
     path = name(node)
-    data = read_bytes(context.path(path), path, context.reader, node.place)
+    data = read_bytes(context.path(path, node.place), path, context.reader, node.place)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

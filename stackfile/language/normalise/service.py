@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise import environment, files, health, limits, links, mounts, ports
+from stackfile.language.normalise import environment, files, health, isolation, lifecycle, limits, links, mounts, ports
 from stackfile.language.normalise.basic import (
     boolean,
     command,
@@ -21,16 +22,30 @@ from stackfile.language.normalise.basic import (
 )
 from stackfile.language.normalise.basic import name as named
 from stackfile.language.normalise.context import Context, Fields, Published
-from stackfile.model.stack import FileRef, Mount, Port, Service
+from stackfile.model.stack import Attachment, Dependency, FileRef, Mount, Port, Service
 
-UNSUPPORTED = frozenset({
-    "annotations", "attach", "blkio_config", "build", "cgroup", "cgroup_parent", "cpu_count", "cpu_percent",
-    "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "credential_spec", "develop", "device_cgroup_rules",
-    "devices", "extends", "external_links", "gpus", "ipc", "isolation", "label_file", "links", "logging", "mac_address",
-    "mem_swappiness", "models", "oom_kill_disable", "pid", "platform", "post_start", "pre_start", "pre_stop",
-    "provider", "runtime", "storage_opt", "use_api_socket", "userns_mode", "uts", "volumes_from",
-})  # fmt: skip
+UNSUPPORTED = frozenset({"build", "provider"})
 """Keys of Compose that the model has no field for yet."""
+
+_WINDOWS = "of Windows containers"
+IGNORED = {
+    "cgroup_parent": "the engine has one parent for all containers",
+    "cpu_count": _WINDOWS,
+    "cpu_percent": _WINDOWS,
+    "cpu_rt_period": "the engine gives no real-time share",
+    "cpu_rt_runtime": "the engine gives no real-time share",
+    "credential_spec": _WINDOWS,
+    "develop": "nothing watches the sources here",
+    "external_links": "containers of other projects are found by name in a network that both are on",
+    "gpus": "the engine gives devices by `devices` alone",
+    "isolation": _WINDOWS,
+    "models": "the engine runs no models",
+    "pre_start": "the engine runs nothing before the start: let another service complete first",
+    "runtime": "the engine is its own runtime",
+    "storage_opt": "the engine does not limit the writable layer",
+    "use_api_socket": "mount the socket as a volume",
+}
+"""Keys that are accepted without effect, and why."""
 
 PULL_POLICIES = frozenset({"always", "never", "missing", "if_not_present", "build"})
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -41,7 +56,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     """The service as one replica sees it. Mistakes are reported to the context."""
     owner = f"service.{name}"
     fields = Fields(tree, context, f"service {name}")
-    deploy = limits.Deploy(fields, context)
+    deploy = limits.Deploy(fields, context, owner)
     image = fields.require("image", named, "") if "build" not in tree.entries else fields.take("image", named, "")
     mode = fields.take("network_mode", lambda node: links.network_mode(node, context, owner), "")
     fields.take("scale", lambda _: None, None)
@@ -63,7 +78,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         expose=fields.take_list("expose", ports.expose),
         mounts=_mounts(fields, context, owner),
         files=_files(fields, context, owner),
-        networks=links.networks(fields, context, owner, mode),
+        networks=_networks(fields, context, owner, mode),
         network_mode=mode,
         depends_on=fields.take("depends_on", lambda node: links.depends_on(node, context, owner), {}),
         healthcheck=fields.take("healthcheck", lambda node: health.parse(node, context), None),
@@ -92,9 +107,73 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         pull_policy=fields.take("pull_policy", _pull_policy, ""),
         profiles=fields.take("profiles", texts, ()),
     )
+    service = _shared(service, fields, context, owner)
+    service = _lived(service, fields, deploy, context)
+    fields.ignore(owner, IGNORED)
+    fields.node("extends")  # resolved before files were merged
     deploy.finish()
     fields.finish(UNSUPPORTED)
     return service
+
+
+def _shared(service: Service, fields: Fields, context: Context, owner: str) -> Service:
+    """With what it shares with the machine and with other services, whom it then depends on."""
+    service = replace(
+        service,
+        pid_mode=fields.take("pid", lambda node: isolation.pid(node, context, owner), ""),
+        ipc_mode=fields.take("ipc", lambda node: isolation.ipc(node, context, owner), ""),
+        uts_mode=fields.take("uts", isolation.host_only, ""),
+        userns_mode=fields.take("userns_mode", isolation.host_only, ""),
+        cgroup_mode=fields.take("cgroup", isolation.cgroup, ""),
+        devices=fields.take_list("devices", lambda node: isolation.device(node, context)),
+        device_rules=fields.take_list("device_cgroup_rules", isolation.device_rule),
+        volumes_from=fields.take_list("volumes_from", lambda node: isolation.volumes_from(node, context, owner)),
+        platform=fields.take("platform", isolation.platform, ""),
+    )
+    nothing: tuple[tuple[str, str], ...] = ()
+    linked = fields.take("links", lambda node: isolation.links(node, context, owner), nothing)
+    context.links.update({(service.name, alias): target for target, alias in linked})
+    return replace(service, depends_on={**_implied(service, linked), **service.depends_on})
+
+
+def _implied(service: Service, linked: tuple[tuple[str, str], ...]) -> dict[str, Dependency]:
+    """Dependencies on whom it shares something with, as Compose has them."""
+    shared = isolation.shared_services(service.pid_mode, service.ipc_mode)
+    volumes = [source.partition(":")[0] for source in service.volumes_from if not source.startswith("container:")]
+    implied = dict.fromkeys((*shared, *(target for target, _ in linked)), isolation.IMPLIED)
+    return {**dict.fromkeys(volumes, Dependency()), **implied}
+
+
+def _lived(service: Service, fields: Fields, deploy: limits.Deploy, context: Context) -> Service:
+    """With its log, hooks, annotations and rollout."""
+    return replace(
+        service,
+        labels=_labels(service, fields, context),
+        annotations=fields.take("annotations", pairs, {}),
+        attach=fields.take("attach", boolean, True),
+        log=fields.take("logging", lambda node: lifecycle.logging(node, context, deploy.address), service.log),
+        post_start=fields.take_list("post_start", lambda node: lifecycle.hook(node, context)),
+        pre_stop=fields.take_list("pre_stop", lambda node: lifecycle.hook(node, context)),
+        update=deploy.fields.take("update_config", lambda node: lifecycle.rollout(node, context), service.update),
+        rollback=deploy.fields.take("rollback_config", lambda node: lifecycle.rollout(node, context), service.rollback),
+        deploy_labels=deploy.fields.take("labels", pairs, {}),
+    )
+
+
+def _labels(service: Service, fields: Fields, context: Context) -> dict[str, str]:
+    """`label_file`, then the labels themselves."""
+    nothing: dict[str, str] = {}
+    return {**fields.take("label_file", lambda node: environment.label_files(node, context), nothing), **service.labels}
+
+
+def _networks(fields: Fields, context: Context, owner: str, mode: str) -> tuple[Attachment, ...]:
+    """The networks; a `mac_address` of the service is that of its first one."""
+    networks = links.networks(fields, context, owner, mode)
+    mac = fields.take("mac_address", links.mac, "")
+    if not mac or not networks:
+        return networks
+    main = max(networks, key=lambda entry: entry.priority)
+    return tuple(replace(entry, mac=entry.mac or mac) if entry is main else entry for entry in networks)
 
 
 def _ports(fields: Fields, context: Context, name: str) -> tuple[Port, ...]:

@@ -36,7 +36,11 @@ services:
     depends_on: {b: {restart: true}}
     healthcheck: {}
     ulimits: {nofile: {soft: 1, hard: 2}}
-    deploy: {resources: {limits: {}, reservations: {}}, restart_policy: {}}
+    deploy: {resources: {limits: {}, reservations: {}}, restart_policy: {}, update_config: {}}
+    devices: [{source: /dev/null}]
+    post_start: [{command: x}]
+    logging: {}
+    blkio_config: {weight_device: [{path: /dev/a, weight: 10}], device_read_bps: [{path: /dev/a, rate: 1}]}
   b: {image: x}
 networks: {n: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}
 volumes: {v: {}}
@@ -85,7 +89,9 @@ def keys(*path: str) -> set[str]:
         ("deploy.resources.reservations", ("deploy", "resources", "reservations")),
         ("deploy.restart_policy", ("deploy", "restart_policy")), ("host", ("step", "host")),
         ("copy", ("step", "copy")), ("ipam", ("network", "ipam")), ("ipam.config", ("network", "ipam", "config")),
-        ("generate", ("secret", "generate")),
+        ("generate", ("secret", "generate")), ("a rollout", ("rollout",)), ("a device", ("device",)),
+        ("a hook", ("hook",)), ("logging", ("service", "logging")), ("blkio_config", ("service", "blkio_config")),
+        ("blkio weight", ("device_weight",)), ("blkio read_bps", ("device_rate",)),
     ],
 )  # fmt: skip
 def test_the_schema_has_the_keys_that_are_read(read: dict[str, set[str]], what: str, path: tuple[str, ...]) -> None:
@@ -100,8 +106,9 @@ def test_env_files(read: dict[str, set[str]]) -> None:
 
 
 def test_resources_with_content(read: dict[str, set[str]]) -> None:
-    assert keys("config") == {"content", "file", "environment", "template_driver"}
-    assert keys("secret") == {"content", "file", "environment", "generate"}
+    also = {"external", "labels", "name", "template_driver"}
+    assert keys("config") == {"content", "file", "environment"} | also
+    assert keys("secret") == {"content", "file", "environment", "generate", "command", "driver", "driver_opts"} | also
     assert read["config c"] <= keys("config")
     assert read["secret s"] <= keys("secret")
 

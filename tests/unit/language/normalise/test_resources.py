@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stackfile.errors import StackfileError
+from stackfile.language.dump import dump
 from stackfile.model.stack import FileRef, Generate, NetworkResource, SecretRef, SecretResource, VolumeResource
 from tests.unit.language.memory import errors_of, load_files, load_text, service
 
@@ -132,12 +133,12 @@ def test_references(keys: str, file: FileRef) -> None:
         ("networks: {n: {ipam: {config: [{subnet: 10.0.0.1/24}]}}}", "bad-value", 41),
         ("networks: {n: {ipam: {config: [{}]}}}", "missing-key", 32),
         ("networks: {n: {ipam: {driver: x}}}", "bad-value", 31), ("networks: {n: {internal: x}}", "bad-type", 26),
-        ("networks: {n: {external: {stack: a}}}", "unsupported-key", 26), ("volumes: {v: {typ: x}}", "unknown-key", 15),
+        ("networks: {n: {external: {stack: a}}}", "missing-key", 26), ("volumes: {v: {typ: x}}", "unknown-key", 15),
         ("volumes: {v: x}", "not-a-mapping", 14), ("configs: {c: {}}", "missing-key", 14),
         ("configs: {c: {file: no}}", "file-not-found", 21),
         ("configs: {c: {environment: NO}}", "variable-required", 28),
         ("configs: {c: {content: a, file: b}}", "bad-value", 27),
-        ("configs: {c: {external: true}}", "unsupported-key", 15),
+        ("configs: {c: {external: true, content: x}}", "bad-value", 31),
         ("configs: {c: {content: [a]}}", "bad-type", 24),
         ("configs: {c: {content: '{{ no }}'}}", "template-undefined", 25),
         ("configs: {c: {file: x, template_driver: go}}", "bad-value", 41),
@@ -145,7 +146,7 @@ def test_references(keys: str, file: FileRef) -> None:
         ("secrets: {s: {generate: {charset: x}}}", "bad-value", 35),
         ("secrets: {s: {generate: {len: 5}}}", "unknown-key", 26),
         ("secrets: {s: {generate: , content: x}}", "bad-value", 27),
-        ("secrets: {s: {command: x}}", "unsupported-key", 15),
+        ("secrets: {s: {command: []}}", "bad-value", 24),
         ("secrets: {s: {content: '{{ secrets.no }}'}}", "unknown-reference", 24),
         ("secrets: {s: {content: '{{ secrets.s }}'}}", "dependency-cycle", 24),
         ("secrets: {s: {content: '{{ secrets.t | upper }}'}, t: {generate: }}", "template-failed", 24),
@@ -171,3 +172,49 @@ def test_mistakes_of_references(item: str, reason: str, column: int) -> None:
 
 def test_secrets_do_not_show_in_the_representation() -> None:
     assert "hush" not in repr(load_text("secrets: {s: {content: hush}}"))
+
+
+def test_other_stacks_resources() -> None:
+    stack = load_text("""\
+        services: {a: {image: x}}
+        networks: {n: {external: {stack: data, network: back}}, m: {external: {name: old}}}
+        volumes: {v: {external: {stack: data, volume: files}}}
+        configs: {c: {external: true, name: data_c}}
+        secrets: {s: {external: {stack: data, secret: pw}}, t: {external: true}}
+        """)
+    assert [item.full_name for item in stack.networks.values()][:2] == ["data_back", "old"]
+    assert stack.volumes["v"].full_name == "data_files"
+    assert stack.configs["c"].external == "data_c"
+    assert [item.external for item in stack.secrets.values()] == ["data_pw", "t"]
+    assert all(item.external for item in load_text(dump(stack)).secrets.values())
+
+
+def test_commands_of_secrets() -> None:
+    stack = load_text("secrets: {s: {command: pass show x}, t: {command: [pass, y]}}")
+    assert [item.command for item in stack.secrets.values()] == [("/bin/sh", "-ec", "pass show x"), ("pass", "y")]
+
+
+def test_addresses_of_a_network() -> None:
+    network = load_text("""\
+        networks:
+          n:
+            enable_ipv6: true
+            ipam:
+              config:
+                - {subnet: 10.5.0.0/16, ip_range: 10.5.1.0/24, gateway: 10.5.0.1, aux_addresses: {h: 10.5.1.5}}
+                - {subnet: "fd00::/64"}
+        """).networks["n"]
+    assert network.ip_ranges == ("10.5.1.0/24", "")
+    assert network.reserved == ("10.5.1.5",)
+
+
+def test_what_has_no_effect_in_resources() -> None:
+    stack = load_text("""\
+        networks: {n: {enable_ipv4: false, ipam: {options: {a: b}}}}
+        configs: {c: {content: x, labels: [a=b]}}
+        secrets: {s: {content: x, driver: d}}
+        models: {m: {model: x}}
+        """)
+    assert sorted(entry.address + entry.path for entry in stack.ignored) == [
+        "config.c/labels", "network.n/enable_ipv4", "network.n/ipam/options", "secret.s/driver", "stack/models",
+    ]  # fmt: skip
