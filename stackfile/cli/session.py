@@ -51,6 +51,9 @@ class Session:
     def run(self) -> bool:
         """Returns True when the user detached, False when the output ended. The terminal is as before then."""
         with ExitStack() as undo:
+            if self._stdin and not undo.enter_context(terminal.reading()):
+                self._stdin = False
+                self._stream.close_write()
             raw = self._stream.tty and self._stdin and terminal.is_terminal(terminal.STDIN)
             if raw:
                 undo.enter_context(terminal.raw())

@@ -7,8 +7,37 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+class Gate(Protocol):
+    """Stands in front of a terminal that is not our session's, where the kernel's job control does not bind us."""
+
+    def enter(self) -> bool:
+        """Wait until the terminal may be read. False: it never may."""
+        ...
+
+    def leave(self) -> None: ...
+
+
+gate: Gate | None = None
+"""Set by a worker whose stdin is a terminal; in a process of the user's own session the kernel is the gate."""
+
+
+@contextmanager
+def reading() -> Iterator[bool]:
+    """While stdin is read. Gives False where that would fail with EIO: an orphaned job in the background."""
+    if gate is None or not is_terminal(STDIN):
+        yield True
+        return
+    allowed = gate.enter()
+    try:
+        yield allowed
+    finally:
+        if allowed:
+            gate.leave()
 
 
 def is_terminal(descriptor: int) -> bool:
@@ -39,7 +68,7 @@ def raw() -> Iterator[None]:
 
     def again(number: int, frame: FrameType | None) -> None:
         # In the background setting it would only stop us again.
-        if os.tcgetpgrp(STDIN) == os.getpgrp():
+        if _in_foreground():
             tty.setraw(STDIN, termios.TCSADRAIN)
 
     previous = signal.signal(signal.SIGCONT, again)
@@ -49,3 +78,9 @@ def raw() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGCONT, previous)
         termios.tcsetattr(STDIN, termios.TCSADRAIN, saved)
+
+
+def _in_foreground() -> bool:
+    if gate is not None:
+        return True  # whoever let us go on has looked
+    return os.tcgetpgrp(STDIN) == os.getpgrp()

@@ -25,8 +25,10 @@ _MODULES = (
     ("daemon", "stackfile.daemon"),
 )
 """In the order of their start."""
+_WARM = ("worker", "stackfile.worker")
+"""Only makes commands faster: started when the others serve, so that nobody waits for it."""
 _START_PATIENCE = 30.0
-_STOP_PATIENCE = {"daemon": 10.0, "resolver": 2.0, "shim": 5.0}
+_STOP_PATIENCE = {"worker": 7.0, "daemon": 10.0, "resolver": 2.0, "shim": 5.0}
 
 Answer = tuple[Any, Sequence[int]]
 
@@ -67,6 +69,9 @@ class Server:
         self._held = Held()
         self._orphans = Orphans()
         self._children = [Child(name, module, paths.log(name)) for name, module in modules or _MODULES]
+        self._needed = len(self._children)
+        if not modules:
+            self._children.append(Child(_WARM[0], _WARM[1], paths.log(_WARM[0])))
         self._clients: dict[int, socket.socket] = {}
         self._stopping = False
         self._started = time.time_ns()
@@ -107,7 +112,7 @@ class Server:
 
     def _start_all(self) -> None:
         """All at once: each waits for the sockets of the others that it needs."""
-        for child in self._children:
+        for child in self._children[: self._needed]:
             self._start(child)
 
     def _start(self, child: Child) -> None:
@@ -121,10 +126,16 @@ class Server:
         self._epoll.unregister(fd)
         child.close_ready()
         if child.ready:
-            if all(each.ready for each in self._children):
+            if all(each.ready for each in self._children[: self._needed]):
                 self._say("ok")
+                self._start_warm()
         elif child.said:
             self._say(f"error: {child.name}: {child.said.decode(errors='replace').removeprefix('error:').strip()}")
+
+    def _start_warm(self) -> None:
+        for child in self._children[self._needed :]:
+            if not child.pid and not child.due:
+                self._start(child)
 
     def _reap(self) -> None:
         for pid, status in self._orphans.reap():
@@ -159,7 +170,8 @@ class Server:
         return pause
 
     def _not_ready(self) -> str:
-        late = next((child for child in self._children if not child.ready), self._children[-1])
+        needed = self._children[: self._needed]
+        late = next((child for child in needed if not child.ready), needed[-1])
         return f"{late.name} is not ready after {_START_PATIENCE:.0f} s: {_tail(late.log)}"
 
     def _say(self, word: str) -> None:
@@ -171,11 +183,17 @@ class Server:
         self._stopping = True
 
     def _stop_children(self) -> None:
-        """daemon, resolver, shim; then whatever they left behind."""
+        """worker, daemon, resolver, shim; then whatever they left behind."""
         self._stopping = True
         for child in reversed(self._children):
             child.stop(_STOP_PATIENCE.get(child.name, 5.0), self._reap)
-        for path in (self._paths.supervisor, self._paths.shim, self._paths.resolver, self._paths.socket):
+        for path in (
+            self._paths.supervisor,
+            self._paths.shim,
+            self._paths.resolver,
+            self._paths.socket,
+            self._paths.worker,
+        ):
             try:
                 os.unlink(path)
             except FileNotFoundError:

@@ -263,8 +263,9 @@ def test_it_is_a_daemon_of_its_own(engine: Supervisor) -> None:
     assert os.getsid(pid) != os.getsid(0)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    wait_for(lambda: engine.status()["worker"].pid)
     children = [row.pid for name, row in engine.status().items() if name != "supervisor"]
-    assert len(children) == 3
+    assert len(children) == 4
     for child in children:
         environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         names = {row.partition(b"=")[0].decode() for row in environment if row}
