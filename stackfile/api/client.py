@@ -11,13 +11,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from stackfile import wire
+from stackfile.api import commands, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Transport, path_of
 from stackfile.api.replies import Finding, JobInfo, LogLine, Ping
+from stackfile.api.transfers import Told
 from stackfile.errors import ActionError, StackfileError
 from stackfile.model.container import ContainerRecord, ContainerSpec, ExecRecord, ExecSpec, ExitStatus
 from stackfile.model.event import Event, JobEvent
-from stackfile.model.image import ImageRecord
+from stackfile.model.image import ImageRecord, RegistryAuth, Transfer
 from stackfile.model.observed import DownOptions, Drift, Project, UpOptions
 from stackfile.model.plan import Plan
 from stackfile.model.stack import SecretResource, Stack
@@ -29,6 +31,10 @@ OURS = ("stackfile", "v1")
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 _HEADER = 8
 _STOP_TIMEOUT = 20.0
+
+
+def _silent(progress: Transfer) -> None:
+    """Nobody listens."""
 
 
 class Client:
@@ -190,6 +196,32 @@ class Client:
     def image(self, ref: str) -> ImageRecord:
         """Raises NotFoundError (`image-not-found`)."""
         return wire.decode(self._get("images", ref), ImageRecord)
+
+    def pull_image(
+        self, ref: str, *, platform: str = "", auth: RegistryAuth = RegistryAuth(), told: Told = _silent  # noqa: B008
+    ) -> ImageRecord:
+        """Bring an image from its registry. `auth` is used for this alone; `told` hears of the progress."""
+        return transfers.pull(self._transport, ref, platform, auth, told)
+
+    def load_images(self, data: Iterator[bytes], *, platform: str = "", told: Told = _silent) -> list[ImageRecord]:
+        """The images of an archive (docker-archive or OCI layout as a tar)."""
+        return transfers.load(self._transport, data, platform, told)
+
+    def save_images(self, names: Sequence[str], *, compress: str = "") -> Iterator[bytes]:
+        """An archive of images, a docker-archive and an OCI layout at once, in pieces."""
+        return transfers.save(self._transport, names, compress)
+
+    def tag_image(self, ref: str, tag: str) -> None:
+        """Give an image one more name."""
+        repository, _, name = tag.rpartition(":")
+        if not repository or "/" in name:
+            repository, name = tag, "latest"
+        self._transport.json("POST", path_of("images", ref, "tag", repo=repository, tag=name))
+
+    def remove_image(self, ref: str, *, force: bool = False) -> list[tuple[str, str]]:
+        """("untagged", name) and ("deleted", id) pairs. ConflictError (`in-use`)."""
+        done = self.docker("DELETE", "images", ref, force=force)
+        return [(what.lower(), name) for entry in done for what, name in entry.items()]
 
     def events(self, *, since: int = 0, follow: bool = True, project: str = "") -> Iterator[Event]:
         """Events above sequence number `since`."""

@@ -7,7 +7,7 @@ from aiohttp import web
 from stackfile.daemon import responses
 from stackfile.daemon.dockerjson import filters, image
 from stackfile.daemon.routing import DOCKER, Call, Table
-from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.errors import ActionError, ConflictError
 
 table = Table(DOCKER)
 
@@ -56,7 +56,9 @@ async def prune(call: Call) -> web.StreamResponse:
 
 @table.get("/images/{name*}/json")
 async def inspect(call: Call) -> web.StreamResponse:
-    return responses.json(image.inspect(await call.services.engine.image_get(call.path["name"])))
+    engine = call.services.engine
+    record = await engine.image_get(call.path["name"])
+    return responses.json(image.inspect(record, [layer.directory for layer in engine.image_layers(record.id)]))
 
 
 @table.get("/images/{name*}/history")
