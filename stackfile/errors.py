@@ -60,7 +60,7 @@ _rows(
     "unknown-reference", "dependency-cycle", "bad-name", "bad-port", "bad-duration", "bad-size", "port-collision",
     "wrong-dialect", "too-large", "too-deep", "alias-bomb", "include-outside", "context-unreadable", "no-stack-file",
     "image-cycle", "unsupported-key", "replicas-conflict", "merge-conflict", "dockerfile-syntax",
-    "unknown-instruction", "unknown-stage", "extends-cycle", "include-cycle",
+    "unknown-instruction", "unknown-stage", "extends-cycle", "include-cycle", "secret-command",
 )  # fmt: skip
 _rows(4, 4001, "engine-unreachable", "not-permitted", "engine-incompatible", "engine-start-failed", "engine-locked",
       "unsupported-kernel")  # fmt: skip

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from stackfile import wire
+from stackfile.api import commands
 from stackfile.api import commands, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Transport, path_of
@@ -90,14 +91,14 @@ class Client:
 
     def plan(self, stack: Stack, options: UpOptions = UpOptions()) -> Plan:  # noqa: B008
         """What `up` would do. Uploads what the stack's copy steps read first."""
-        stack = self.upload(stack)
+        stack = self.upload(commands.resolve(stack))
         return self._plan({"stack": stack, "options": options})
 
     def plan_to_save(self, stack: Stack, options: UpOptions, contents: Mapping[str, bytes]) -> dict[str, Any]:
         """The document of a plan that `apply` can do later. `contents` are the files that `stack` was loaded from."""
         from stackfile.api import inputs
 
-        stack = self.upload(stack)
+        stack = self.upload(commands.resolve(stack))
         digests = inputs.digests(stack, contents, self.keys)
         return wire.to_document(self._plan({"stack": stack, "options": options, "inputs": digests}))
 
@@ -127,7 +128,7 @@ class Client:
 
     def up(self, stack: Stack, options: UpOptions = UpOptions()) -> Iterator[JobEvent]:  # noqa: B008
         """Make the machine match. Closing the iterator counts as an interrupt."""
-        return self._job({"kind": "up", "stack": self.upload(stack), "options": options})
+        return self._job({"kind": "up", "stack": self.upload(commands.resolve(stack)), "options": options})
 
     def down(self, project: str, options: DownOptions = DownOptions()) -> Iterator[JobEvent]:  # noqa: B008
         return self._job({"kind": "down", "project": project, "options": options})

@@ -102,10 +102,27 @@ async def _keys(engine: Engine, stack: Stack, project: Project | None) -> dict[s
     keys = {}
     for name, data in config_contents(stack).items():
         keys[f"config.{name}"] = await engine.file_key(data)
+    keys |= await _others_keys(engine, stack)
     applied = project.keys if project else {}
     for name in secret_order(stack.secrets):
+        if stack.secrets[name].external:
+            continue
         keys[f"secret.{name}"] = await _secret_key(engine, stack, stack.secrets[name], keys, applied)
     return keys
+
+
+async def _others_keys(engine: Engine, stack: Stack) -> dict[str, str]:
+    """HMACs of the configs and secrets that other stacks have: `<project>_<name>` is theirs of that name."""
+    wanted = {f"config.{name}": item.external for name, item in stack.configs.items() if item.external}
+    wanted |= {f"secret.{name}": item.external for name, item in stack.secrets.items() if item.external}
+    if not wanted:
+        return {}
+    known = {}
+    for project in await engine.project_list():
+        for address, key in project.keys.items():
+            kind, _, name = address.partition(".")
+            known[kind, f"{project.name}_{name}"] = key
+    return {address: known.get((address.partition(".")[0], full), "") for address, full in wanted.items()}
 
 
 async def _secret_key(

@@ -16,7 +16,8 @@ _COPIED = (
     "entrypoint", "command", "environment", "user", "working_dir", "hostname", "domainname", "ports", "expose",
     "depends_on", "healthcheck", "restart", "resources", "stop_signal", "stop_grace_period", "tty", "stdin_open",
     "init", "read_only", "privileged", "cap_add", "cap_drop", "security_opt", "group_add", "shm_size", "ulimits",
-    "extra_hosts", "dns", "dns_search", "dns_options", "sysctls", "oom_score_adj",
+    "extra_hosts", "dns", "dns_search", "dns_options", "sysctls", "oom_score_adj", "annotations", "log", "uts_mode",
+    "userns_mode", "cgroup_mode", "devices", "device_rules", "platform", "post_start", "pre_stop",
 )  # fmt: skip
 """Fields that mean the same in a service and in a container."""
 
@@ -63,7 +64,10 @@ def instantiate(stack: Stack, name: str, index: int, knowledge: Knowledge) -> Co
         mounts=tuple(_mount(stack, mount) for mount in service.mounts),
         files=tuple(_file(service, index, ref, knowledge.keys) for ref in service.files),
         networks=_attachments(stack, service, index),
-        network_mode=_network_mode(stack, service),
+        network_mode=_shared(stack, service.network_mode),
+        pid_mode=_shared(stack, service.pid_mode),
+        ipc_mode=_shared(stack, service.ipc_mode),
+        volumes_from=tuple(_volumes_from(stack, source) for source in service.volumes_from),
         **{key: getattr(service, key) for key in _COPIED},
     )
     identity = _labels(stack, service, index, spec.image)
@@ -111,12 +115,20 @@ def _attachments(stack: Stack, service: Service, index: int) -> tuple[Attachment
     )
 
 
-def _network_mode(stack: Stack, service: Service) -> str:
+def _shared(stack: Stack, mode: str) -> str:
     """`service:NAME` is the container of its first replica, by name: the name outlives a recreate."""
-    kind, _, target = service.network_mode.partition(":")
+    kind, _, target = mode.partition(":")
     if kind == "service":
         return f"container:{container_name(stack.name, stack.services[target], 1)}"
-    return service.network_mode
+    return mode
+
+
+def _volumes_from(stack: Stack, source: str) -> str:
+    """`SERVICE[:ro]` by the container of its first replica."""
+    if source.startswith("container:"):
+        return source.removeprefix("container:")
+    name, separator, mode = source.partition(":")
+    return f"{container_name(stack.name, stack.services[name], 1)}{separator}{mode}"
 
 
 def _labels(stack: Stack, service: Service, index: int, image: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from stackfile import graph as graphs
 from stackfile import wire
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
-from stackfile.model.stack import Stack
+from stackfile.model.stack import Origin, Stack
 from stackfile.reconcile import facts, guards, orphans, ports, record, resources, selection, services
 from stackfile.reconcile.context import Context, Decision
 
@@ -96,11 +96,27 @@ def make(
         unchanged=tuple(draft.unchanged),
         unknown=tuple(_unknown(context, draft)),
         kept=tuple(kept),
-        notes=(*draft.notes, *orphans.notes(kept)),
+        notes=(*draft.notes, *orphans.notes(kept), *_ignored(stack, chosen)),
         desired={"resources": desired},
         observed=observed_facts,
         summary=summarize(context, draft.actions, draft.unchanged),
     )
+
+
+def _ignored(stack: Stack, chosen: set[str]) -> list[Note]:
+    """What the file asks for and no engine here does."""
+    return [
+        Note(
+            code="SF2103",
+            severity="warning",
+            address=item.address,
+            path=item.path,
+            message=f"{item.path[1:].replace('/', '.')} has no effect" + (f": {item.why}" if item.why else ""),
+            origin=Origin(item.at),
+        )
+        for item in stack.ignored
+        if item.address in chosen or item.address == "stack"
+    ]
 
 
 def select(context: Context) -> set[str]:

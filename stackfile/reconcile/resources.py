@@ -107,18 +107,29 @@ def volume(context: Context, name: str) -> Decision:
 
 def config(context: Context, name: str) -> Decision:
     """Stored where its content (that of any replica) is not what was applied."""
-    return _content(context, "config", name)
+    external = context.stack.configs[name].external
+    return _others(context, "config", name, external) if external else _content(context, "config", name)
 
 
 def secret(context: Context, name: str) -> Decision:
     """Generated once; stored where its content is not what was applied."""
     resource = context.stack.secrets[name]
     address = f"secret.{name}"
+    if resource.external:
+        return _others(context, "secret", name, resource.external)
     if resource.content is not None:
         return _content(context, "secret", name)
     if context.knowledge.keys.get(address):
         return Decision(address=address)
     return Decision(address=address, actions=[_create(context, address, "generate")])
+
+
+def _others(context: Context, kind: str, name: str, full_name: str) -> Decision:
+    """A config or secret of another stack: it must be there. Raises NotFoundError (`not-found`)."""
+    address = f"{kind}.{name}"
+    if not context.knowledge.keys.get(address):
+        raise _external(context, kind, address, full_name)
+    return Decision(address=address)
 
 
 def _content(context: Context, kind: str, name: str) -> Decision:

@@ -165,12 +165,11 @@ def image_reason(context: Context, image: str) -> str:
 
 def _dependency_changes(context: Context, service: Service) -> Iterable[Change]:
     """Who shares a replaced container's network follows it; so does who uses a replaced volume, or wants to."""
-    kind, _, target = service.network_mode.partition(":")
-    needed = [f"service.{target}"] if kind == "service" else []
-    needed += [f"volume.{mount.source}" for mount in service.mounts if mount.type == "volume"]
-    for address in needed:
+    needed = _shared_services(service)
+    needed |= {f"volume.{mount.source}": "mounts" for mount in service.mounts if mount.type == "volume"}
+    for address, field_name in needed.items():
         if address in context.recreated:
-            path = "/network_mode" if address.startswith("service.") else "/mounts"
+            path = f"/{field_name}"
             yield Change(
                 path=path,
                 before=address,
@@ -189,6 +188,14 @@ def _dependency_changes(context: Context, service: Service) -> Iterable[Change]:
                 strategy=RESTART,
                 cause=Cause(kind="dependency", detail=f"{address} begins anew"),
             )
+
+
+def _shared_services(service: Service) -> dict[str, str]:
+    """Services whose namespaces or volumes it shares → the field that says so."""
+    modes = {"network_mode": service.network_mode, "pid_mode": service.pid_mode, "ipc_mode": service.ipc_mode}
+    shared = {f"service.{mode[8:]}": key for key, mode in modes.items() if mode.startswith("service:")}
+    volumes = (source.partition(":")[0] for source in service.volumes_from if not source.startswith("container:"))
+    return {f"service.{name}": "volumes_from" for name in volumes} | shared
 
 
 def _drift_changes(context: Context, record: ContainerRecord) -> Iterable[Change]:
