@@ -18,21 +18,8 @@ async def list_images(call: Call) -> web.StreamResponse:
     wanted = filters.parse(call.text("filters"))
     if name := call.text("filter"):
         wanted["reference"] = (name,)
-    used = [record.spec.image for record in await engine.container_list()]
     records = image.select(await engine.image_list(), wanted)
-    return responses.json([image.summary(record, used.count(record.id)) for record in records])
-
-
-@table.post("/images/create")
-async def pull(call: Call) -> web.StreamResponse:
-    reference = call.text("fromImage") or call.text("fromSrc")
-    raise NotFoundError(
-        "image",
-        reference,
-        reason="image-not-found",
-        cause="this engine does not pull from registries",
-        hint="build it from a stack file",
-    )
+    return responses.json([image.summary(record) for record in records])
 
 
 @table.post("/images/prune")
