@@ -34,6 +34,7 @@ TABLE: tuple[Setting, ...] = (
         "insecure_registries", "STACKFILE_INSECURE_REGISTRIES", "", "registries spoken to without TLS: HOST[:PORT], …"
     ),
     Setting("registry_ca", "STACKFILE_REGISTRY_CA", "", "CA certificates for registries; empty: the machine's"),
+    Setting("address_pool6", "STACKFILE_ADDRESS_POOL6", "fd89:5f::/48", "IPv6 pool that networks take a /64 from"),
     Setting("log_level", "STACKFILE_LOG_LEVEL", "info", "level of the daemon's log"),
 )
 
@@ -48,6 +49,7 @@ class Settings:
     nft_table: str
     cgroup_parent: str
     address_pool: str
+    address_pool6: str
     log_level: str
     insecure_registries: str = ""
     """Separated by commas. Loopback addresses need not be named."""

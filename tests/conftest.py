@@ -21,6 +21,11 @@ from stackfile.settings import Settings
 from tests import leaks
 
 _numbers = count()
+_SCRIPT = str(Path(__file__).parents[1] / "stackfile" / "client" / "stackfile")
+CLIENT = (sys.executable, "-I", "-S", _SCRIPT, "-I", _SCRIPT)
+"""The client script of the source tree, as its sh part runs it."""
+PROGRAM = CLIENT if os.environ.get("TEST_CLIENT") else (sys.executable, "-I", "-m", "stackfile")
+"""How tests run commands: in a process of their own, or with TEST_CLIENT set, in warm workers."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +48,7 @@ def own_settings(directory: Path) -> Settings:
         nft_table=f"stackfile-t{number:03x}",
         cgroup_parent=f"stackfile-t{number:03x}",
         address_pool=f"10.{130 + number % 100}.0.0/16",
+        address_pool6=f"fd89:{number:x}::/48",
         log_level="debug",
     )
 
@@ -59,7 +65,7 @@ class Box:
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         return subprocess.Popen(
-            [sys.executable, "-I", "-m", "stackfile", *args],
+            [*PROGRAM, *args],
             cwd=cwd or self.directory,
             env={**os.environ, **self.settings.environment(), **self.environment},
             text=True,

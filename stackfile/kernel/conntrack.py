@@ -16,6 +16,15 @@ _TUPLE_ORIG, _TUPLE_PROTO = 1, 2
 _PROTO_NUMBER, _PROTO_DESTINATION = 1, 3
 
 
+def count() -> int:
+    """How many connections the machine tracks, in the calling thread's network namespace; 0 where it cannot be told."""
+    try:
+        with open("/proc/sys/net/netfilter/nf_conntrack_count") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
 def flush(ports: Set[tuple[int, int]], family: int = socket.AF_INET) -> int:
     """Forget the connections that were made to one of these (protocol, destination port); returns how many.
 

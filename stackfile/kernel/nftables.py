@@ -155,6 +155,11 @@ class Nftables:
             return _comment(attributes(body, 4).get(6, b""))
         return None
 
+    def tables(self, family: Family) -> dict[str, str]:
+        """All tables of the family with their comments."""
+        rows = [attributes(body, 4) for _, body in self._dump(_GETTABLE, family)]
+        return {string(row[1]): _comment(row.get(6, b"")) for row in rows}
+
     def chains(self, family: Family) -> list[Chain]:
         """All chains of the family's tables."""
         return [_chain(body) for _, body in self._dump(_GETCHAIN, family)]

@@ -24,6 +24,7 @@ _EQUAL, _UNEQUAL = 0, 1
 _NETWORK, _TRANSPORT = 1, 2
 _FIB_RESULT_ADDRTYPE, _FIB_DADDR, _LOCAL = 3, 2, 2
 _CSUM_INET = 1
+_TCP_RESET = 1
 
 
 class Meta(IntEnum):
@@ -186,6 +187,11 @@ def counter() -> bytes:
 def reject() -> bytes:
     """Refuse with 'port unreachable' of the packet's own family."""
     return expression("reject", be32(1, 2), attribute(2, b"\x01"))
+
+
+def reset() -> bytes:
+    """Refuse with a TCP reset, as a port does where nobody listens (a local IPv6 client hears nothing else at once)."""
+    return expression("reject", be32(1, _TCP_RESET), attribute(2, b"\0"))
 
 
 def verdict(code: int, chain: str = "") -> bytes:

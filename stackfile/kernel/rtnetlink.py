@@ -8,15 +8,29 @@ from __future__ import annotations
 import socket
 import struct
 
-from stackfile.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Message, attribute, attributes, nest, text, u32
+from stackfile.kernel.netlink import (
+    CREATE,
+    DUMP,
+    EXCLUSIVE,
+    REPLACE,
+    Message,
+    attribute,
+    attributes,
+    nest,
+    string,
+    text,
+    u32,
+)
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR = 20
-_NEWROUTE = 24
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_LOCAL = 2
 _NEWNEIGH, _DELNEIGH = 28, 29
 
 _UP = 1
 _IFNAME, _ADDRESS, _MASTER, _LINKINFO, _NET_NS_FD, _AF_SPEC = 3, 1, 10, 18, 28, 26
+_MTU, _LINK = 4, 5
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
 _STATE, _HAIRPIN, _FORWARDING = 1, 4, b"\x03"
@@ -39,12 +53,30 @@ def mac(address: str) -> bytes:
     return bytes.fromhex(address.replace(":", ""))
 
 
-def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_fd: int) -> Message:
-    """Make a veth pair: `name` here, on the bridge with index `master`; `peer` in the namespace."""
-    end = _link() + text(_IFNAME, peer) + attribute(_ADDRESS, mac(peer_mac)) + u32(_NET_NS_FD, netns_fd)
+def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_fd: int, mtu: int = 0) -> Message:
+    """Make a veth pair: `name` here, on the bridge with index `master` (0: on none); `peer` in the namespace.
+
+    `peer_mac` "" leaves its address to the kernel, as `mtu` 0 the size of packets.
+    """
+    size = u32(_MTU, mtu) if mtu else b""
+    peer_address = attribute(_ADDRESS, mac(peer_mac)) if peer_mac else b""
+    end = _link() + text(_IFNAME, peer) + peer_address + size + u32(_NET_NS_FD, netns_fd)
     info = nest(_LINKINFO, text(_INFO_KIND, "veth"), nest(_INFO_DATA, attribute(_VETH_PEER, end)))
-    body = _link() + text(_IFNAME, name) + attribute(_ADDRESS, mac(name_mac)) + u32(_MASTER, master) + info
+    body = _link() + text(_IFNAME, name) + attribute(_ADDRESS, mac(name_mac)) + size
+    body += (u32(_MASTER, master) if master else b"") + info
     return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"veth {name}")
+
+
+def enslave(index: int, master: int, mtu: int = 0) -> Message:
+    """Put a link on the bridge with index `master`."""
+    body = _link(index) + u32(_MASTER, master) + (u32(_MTU, mtu) if mtu else b"")
+    return Message(_NEWLINK, 0, body, f"port {index} of bridge {master}")
+
+
+def link_address(index: int, hardware: str, mtu: int = 0) -> Message:
+    """Give the link a hardware address (and a size of packets)."""
+    body = _link(index) + attribute(_ADDRESS, mac(hardware)) + (u32(_MTU, mtu) if mtu else b"")
+    return Message(_NEWLINK, 0, body, f"hardware address {hardware}")
 
 
 def link_up(index: int) -> Message:
@@ -78,6 +110,16 @@ def get_link(name: str) -> Message:
     return Message(_GETLINK, 0, _link() + text(_IFNAME, name), f"link {name}")
 
 
+def get_link_at(index: int) -> Message:
+    """Ask for one link by index."""
+    return Message(_GETLINK, 0, _link(index), f"link {index}")
+
+
+def all_links() -> Message:
+    """Ask for all links."""
+    return Message(_GETLINK, DUMP, _link(), "links")
+
+
 def address(index: int, value: str, prefix: int) -> Message:
     """Give the link an address; without duplicate address detection."""
     family = _family(value)
@@ -92,6 +134,26 @@ def default_route(index: int, gateway: str) -> Message:
     head = struct.pack("=BBBBBBBBI", _family(gateway), 0, 0, 0, _MAIN, _BOOT, _UNIVERSE, _UNICAST, 0)
     body = head + attribute(5, packed(gateway)) + u32(4, index)
     return Message(_NEWROUTE, CREATE | REPLACE, body, f"default route via {gateway}")
+
+
+def get_route(value: str) -> Message:
+    """Ask how packets to this address would go."""
+    family = _family(value)
+    bits = 128 if family == socket.AF_INET6 else 32
+    head = struct.pack("=BBBBBBBBI", family, bits, 0, 0, 0, 0, 0, 0, 0)
+    return Message(_GETROUTE, 0, head + attribute(1, packed(value)), f"route to {value}")
+
+
+def is_local(body: bytes) -> bool:
+    """Whether a GETROUTE answer says that the address is one's own."""
+    return body[7] == _LOCAL
+
+
+def no_default_route(version: int) -> Message:
+    """Delete the default route of a family (4 or 6); ESRCH when there is none."""
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    head = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _MAIN, 0, _UNIVERSE, 0, 0)
+    return Message(_DELROUTE, 0, head, "default route")
 
 
 def neighbour(index: int, value: str, hardware: str) -> Message:
@@ -118,11 +180,30 @@ def link_index(body: bytes) -> int:
     return int(struct.unpack_from("=i", body, 4)[0])
 
 
+def link_name(body: bytes) -> str:
+    """Name of the link of a GETLINK answer."""
+    return string(attributes(body, 16).get(_IFNAME, b""))
+
+
+def link_peer(body: bytes) -> int:
+    """Index of the other end of a veth pair, in its own namespace; 0 for other links."""
+    return _number(attributes(body, 16).get(_LINK, b""))
+
+
+def link_master(body: bytes) -> int:
+    """Index of the bridge that the link of a GETLINK answer is a port of, 0 for none."""
+    return _number(attributes(body, 16).get(_MASTER, b""))
+
+
 def is_operational(body: bytes) -> bool:
     """Whether the link of a GETLINK answer is up with carrier, and forwards if it is a bridge's port."""
     found = attributes(body, 16)
     port = attributes(attributes(found.get(_LINKINFO, b"")).get(_INFO_SLAVE_DATA, b""))
     return found.get(_OPERSTATE) == _OPERATIONAL and port.get(_STATE, _FORWARDING) == _FORWARDING
+
+
+def _number(raw: bytes) -> int:
+    return int(struct.unpack("=I", raw)[0]) if len(raw) == 4 else 0
 
 
 def _link(index: int = 0, flags: int = 0) -> bytes:

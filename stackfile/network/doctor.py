@@ -8,7 +8,7 @@ from typing import NamedTuple
 from stackfile.errors import KernelError
 from stackfile.kernel.namespace import fresh
 from stackfile.kernel.nftables import Nftables
-from stackfile.network import firewall, sysctl, table
+from stackfile.network import firewall, legacy, sysctl, table
 
 OK, WARNING, MISSING = "ok", "warning", "missing"
 
@@ -64,25 +64,20 @@ def _bridge_calls() -> Check:
 
 
 def _firewalls(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
-    found = []
-    for barrier in firewall.barriers(kernel, ours):
-        closed = [bridge for bridge in bridges if barrier in firewall.closed_for(kernel, ours, bridge)]
-        if closed:
-            mend = f"accept the bridges in {barrier}, or recreate the networks"
-            found.append(Check("forward drop", WARNING, f"{barrier} drops packets of {', '.join(closed)}", mend))
-        else:
-            found.append(Check("forward drop", OK, f"{barrier}; our bridges have accept rules there", ""))
-    if _legacy():
-        found.append(
-            Check("iptables-legacy", WARNING, "its rules are in use and cannot be seen", "move them to iptables-nft")
-        )
+    closed: dict[str, list[str]] = {str(barrier): [] for barrier in firewall.barriers(kernel, ours, ipv6=False)}
+    for bridge in bridges:
+        dropped = [*firewall.closed_for(kernel, ours, bridge, ipv6=False), *legacy.closed_for(ours, bridge, ipv6=False)]
+        for barrier in dropped:
+            closed.setdefault(str(barrier), []).append(bridge)
+    found = [_barrier(name, names) for name, names in closed.items()]
+    if legacy.in_use(4) and not legacy.program(4):
+        mend = "install iptables (iptables-legacy), or move its rules to iptables-nft"
+        found.append(Check("iptables-legacy", WARNING, "its rules are in use and cannot be seen", mend))
     return found or [Check("forward drop", OK, "no other table drops forwarded packets", "")]
 
 
-def _legacy() -> bool:
-    """Whether the old xtables interface has a filter table (it is not visible through nfnetlink)."""
-    try:
-        with open("/proc/thread-self/net/ip_tables_names") as file:
-            return "filter" in file.read().split()
-    except OSError:
-        return False
+def _barrier(name: str, closed: list[str]) -> Check:
+    if not closed:
+        return Check("forward drop", OK, f"{name}; our bridges have accept rules there", "")
+    mend = f"accept the bridges in {name}, or recreate the networks"
+    return Check("forward drop", WARNING, f"{name} drops packets of {', '.join(closed)}", mend)

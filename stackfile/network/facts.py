@@ -14,13 +14,17 @@ class NetworkFacts:
     addresses: tuple[str, ...]
     """Addresses of the bridge, `10.89.0.1/24`."""
     elements: bool
-    """The nftables table knows the bridge and its subnets."""
+    """The nftables table knows the bridge, its subnets and whether it is internal."""
     forwarding: bool
-    """net.ipv4.ip_forward is on."""
+    """net.ipv4.ip_forward is on, and for a network with IPv6 net.ipv6.conf.all.forwarding."""
     dropped_by: tuple[str, ...]
     """Others' chains that drop forwarded packets and have no accept rule of ours, `ip filter FORWARD`."""
     ports: tuple[str, ...]
     """Interfaces attached to the bridge."""
+    down: tuple[str, ...] = ()
+    """Those of them that are not up."""
+    loopback: bool = True
+    """The bridge takes packets of 127/8 (route_localnet), which published ports at the loopback address need."""
 
     @property
     def complete(self) -> bool:

@@ -18,7 +18,8 @@ from stackfile.kernel.nftables import Chain, Family, Hook, Nftables, Rule
 from stackfile.kernel.nftexpr import ACCEPT, DROP, RETURN, counter, in_interface, out_interface, verdict
 
 _LOG = log.get(__name__)
-_FAMILIES = (Family.IPV4, Family.INET)
+_FAMILIES = (Family.IPV4, Family.INET, Family.IPV6)
+_NAMES = {Family.IPV4: "ip", Family.IPV6: "ip6", Family.INET: "inet"}
 _USER_CHAIN = "DOCKER-USER"
 _SILENT = ("counter", "log")
 
@@ -34,13 +35,13 @@ class Barrier:
     before: int
 
     def __str__(self) -> str:
-        return f"{self.family.name.lower().replace('ipv4', 'ip')} {self.table} {self.base}"
+        return f"{_NAMES[self.family]} {self.table} {self.base}"
 
 
-def barriers(kernel: Nftables, ours: str) -> list[Barrier]:
-    """Chains at the forward hook that end in a drop; `ours` is our own table."""
+def barriers(kernel: Nftables, ours: str, *, ipv6: bool) -> list[Barrier]:
+    """Chains at the forward hook that end in a drop (of IPv6 too on request); `ours` is our own table."""
     found = []
-    for family in _FAMILIES:
+    for family in _FAMILIES if ipv6 else _FAMILIES[:2]:
         chains = kernel.chains(family)
         for base in _forward(chains, ours):
             rules = kernel.rules(family, base.table, base.name)
@@ -57,13 +58,13 @@ def barriers(kernel: Nftables, ours: str) -> list[Barrier]:
     return found
 
 
-def pass_through(kernel: Nftables, ours: str, bridge: str) -> None:
+def pass_through(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> None:
     """Add our two rules for `bridge` at every barrier that does not have them."""
-    for barrier in closed_for(kernel, ours, bridge):
+    for barrier in closed_for(kernel, ours, bridge, ipv6=ipv6):
         rules = [
             nft.add_rule(
                 barrier.family, barrier.table, barrier.chain, match, counter(), verdict(ACCEPT),
-                comment=_mark(ours, bridge), before=barrier.before,
+                comment=mark(ours, bridge), before=barrier.before,
             )
             for match in (in_interface(bridge), out_interface(bridge))
         ]  # fmt: skip
@@ -73,13 +74,13 @@ def pass_through(kernel: Nftables, ours: str, bridge: str) -> None:
             _LOG.warning("%s drops forwarded packets and takes no rule for %s: %s", barrier, bridge, error)
 
 
-def closed_for(kernel: Nftables, ours: str, bridge: str) -> list[Barrier]:
+def closed_for(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> list[Barrier]:
     """Barriers without our rules for `bridge`."""
-    mark = _mark(ours, bridge)
+    own = mark(ours, bridge)
     closed = []
-    for barrier in barriers(kernel, ours):
+    for barrier in barriers(kernel, ours, ipv6=ipv6):
         present = kernel.rules(barrier.family, barrier.table, barrier.chain)
-        if sum(rule.comment == mark for rule in present) < 2:
+        if sum(rule.comment == own for rule in present) < 2:
             closed.append(barrier)
     return closed
 
@@ -94,13 +95,13 @@ def withdraw(kernel: Nftables, ours: str, bridge: str = "") -> None:
 
 
 def _marked(kernel: Nftables, ours: str, bridge: str) -> Iterator[Rule]:
-    mark = _mark(ours, bridge)
+    own = mark(ours, bridge)
     for family in _FAMILIES:
         chains = kernel.chains(family)
         places = [*_forward(chains, ours), *(chain for chain in chains if chain.name == _USER_CHAIN)]
         for place in places:
             for rule in kernel.rules(family, place.table, place.name):
-                if rule.comment == mark or (not bridge and rule.comment.startswith(mark)):
+                if rule.comment == own or (not bridge and rule.comment.startswith(own)):
                     yield rule
 
 
@@ -108,7 +109,8 @@ def _forward(chains: list[Chain], ours: str) -> list[Chain]:
     return [c for c in chains if c.hook == Hook.FORWARD and c.type == "filter" and c.table != ours]
 
 
-def _mark(ours: str, bridge: str) -> str:
+def mark(ours: str, bridge: str) -> str:
+    """Comment of our rules in others' tables."""
     return f"stackfile {ours} {bridge}"
 
 

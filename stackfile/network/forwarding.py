@@ -1,38 +1,134 @@
-"""net.ipv4.ip_forward: on while we have networks, and as it was before when we have none.
+"""Forwarding of IPv4 and IPv6: on while we have networks, and as it was before when we have none.
 
-The old value waits in the journal as an open intent for as long as the change lasts.
+The old value waits in the journal as an open intent for as long as the change lasts. Where another engine of ours still
+has networks then, the duty to restore it passes to that one: by an empty nftables table that says so in its comment,
+which every engine of this network namespace sees and a reboot takes away together with the setting.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from stackfile.network import sysctl
-from stackfile.network.journal import Intent, Journal
+from stackfile.kernel import nftables as nft
+from stackfile.kernel.nftables import Family, Nftables
+from stackfile.network import sysctl, table
+from stackfile.network.journal import Journal
 
 KIND = "network.forwarding"
+_LEGACIES = {sysctl.FORWARD: "stackfile-forward4", sysctl.FORWARD6: "stackfile-forward6"}
+"""Tables by which the duty is passed on."""
+_ROOM = 240
+"""Bytes of a table's comment."""
 
 
-def enable(journal: Journal, foreign_bridges: Iterable[str]) -> None:
-    """Switch forwarding on, unless it is; remember that it was off and which bridges of others existed then."""
-    if sysctl.read(sysctl.FORWARD) == "1":
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    """A setting that was off: the bridges of others there were then, and interfaces that listened to routers."""
+
+    setting: str
+    bridges: frozenset[str]
+    listeners: tuple[str, ...] = ()
+
+    def comment(self) -> str:
+        """As a table's comment. A bridge that has no room counts as a new one: then forwarding stays on."""
+        text = f"{' '.join(self.listeners)}|"
+        for bridge in sorted(self.bridges):
+            text += f"{bridge} " if len(text) + len(bridge) < _ROOM else ""
+        return text.strip()
+
+
+def enable(journal: Journal, setting: str, foreign_bridges: Iterable[str]) -> None:
+    """Switch `setting` (of sysctl.py) on, unless it is; remember that it was off and which bridges there were then.
+
+    Interfaces that take their IPv6 routes from routers go on doing so (accept_ra 2): a router would not by itself.
+    """
+    if sysctl.read(setting) == "1":
         return
-    if not _open(journal):
-        journal.begin(KIND, sysctl.FORWARD, {"old": "0", "bridges": " ".join(sorted(foreign_bridges))})
-    sysctl.write(sysctl.FORWARD, "1")
+    listeners = _listeners() if setting == sysctl.FORWARD6 else []
+    if not any(intent.kind == KIND and intent.key == setting for intent in journal.entries()):
+        bridges = " ".join(sorted(foreign_bridges))
+        journal.begin(KIND, setting, {"old": "0", "bridges": bridges, "listeners": " ".join(listeners)})
+    for interface in listeners:
+        sysctl.write(f"ipv6/conf/{interface}/accept_ra", "2")
+    sysctl.write(setting, "1")
 
 
-def restore(journal: Journal, foreign_bridges: Iterable[str]) -> None:
-    """Put the old value back.
+def restore(journal: Journal, kernel: Nftables, ours: str, foreign_bridges: Iterable[str]) -> None:
+    """Put the old values back; `ours` is our own table.
 
     A bridge of others that came in between belongs to somebody who found forwarding on and relies on it: then it
-    stays on.
+    stays on. If it is another engine of ours, that one will restore it.
     """
-    for intent in _open(journal):
-        if set(foreign_bridges) <= set(intent.data["bridges"].split()):
-            sysctl.write(sysctl.FORWARD, intent.data["old"])
-        journal.done(intent.id)
+    foreign = set(foreign_bridges)
+    for duty in [*_inherited(kernel), *_own(journal)]:
+        newer = foreign - duty.bridges
+        if not newer:
+            _put_back(duty)
+            _pass_on(kernel, duty, False)
+        elif newer <= _bridges_of_engines(kernel, ours):
+            _pass_on(kernel, duty, True)
+        else:
+            _pass_on(kernel, duty, False)
+    for intent in journal.entries():
+        if intent.kind == KIND:
+            journal.done(intent.id)
 
 
-def _open(journal: Journal) -> list[Intent]:
-    return [intent for intent in journal.entries() if intent.kind == KIND]
+def _put_back(duty: _Duty) -> None:
+    sysctl.write(duty.setting, "0")
+    for interface in duty.listeners:
+        if sysctl.read(f"ipv6/conf/{interface}/accept_ra") == "2":
+            sysctl.write(f"ipv6/conf/{interface}/accept_ra", "1")
+
+
+def _own(journal: Journal) -> list[_Duty]:
+    return [
+        _Duty(
+            intent.key,
+            frozenset(intent.data["bridges"].split()),
+            tuple(intent.data.get("listeners", "").split()),
+        )
+        for intent in journal.entries()
+        if intent.kind == KIND
+    ]
+
+
+def _inherited(kernel: Nftables) -> list[_Duty]:
+    """Duties that other engines passed on."""
+    found = []
+    for setting, name in _LEGACIES.items():
+        comment = kernel.table_comment(Family.INET, name)
+        if comment is not None:
+            listeners, _, bridges = comment.partition("|")
+            found.append(_Duty(setting, frozenset(bridges.split()), tuple(listeners.split())))
+    return found
+
+
+def _pass_on(kernel: Nftables, duty: _Duty, wanted: bool) -> None:
+    """Leave the duty to the others, or take it off the list."""
+    name = _LEGACIES[duty.setting]
+    present = kernel.table_comment(Family.INET, name) is not None
+    if wanted and not present:
+        kernel.commit([nft.add_table(Family.INET, name, duty.comment() or "|")])
+    if not wanted and present:
+        kernel.commit([nft.delete_table(Family.INET, name)])
+
+
+def _bridges_of_engines(kernel: Nftables, ours: str) -> set[str]:
+    """Bridges of the other engines of ours."""
+    found: set[str] = set()
+    for name, comment in kernel.tables(Family.INET).items():
+        if comment == table.LAYOUT and name != ours:
+            found |= {element.key.rstrip(b"\0").decode() for element in kernel.elements(Family.INET, name, "bridges")}
+    return found
+
+
+def _listeners() -> list[str]:
+    """Interfaces that take router advertisements now, and would not as a router (accept_ra 1)."""
+    try:
+        names = os.listdir("/proc/sys/net/ipv6/conf")
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if sysctl.read(f"ipv6/conf/{name}/accept_ra") == "1")

@@ -19,17 +19,20 @@ from stackfile.errors import KernelError
 from stackfile.network import sysctl
 
 _T = TypeVar("_T")
+_NODAD = 0x02
+"""IFA_F_NODAD: the address is ours at once; the detection of duplicates takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface. `master` is the index of the bridge it belongs to, 0 for none."""
+    """An interface. `master` is the index of the bridge it belongs to, 0 for none; `alias` what ip-link(8) shows."""
 
     index: int
     name: str
     kind: str
     master: int
     up: bool
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,14 @@ class Links:
         """IPv4 and IPv6 routes of all tables, without default routes."""
         return self._run(lambda route: [r for message in route.get_routes() if (r := _route(message))])
 
-    def create_bridge(self, name: str, hardware: str, addresses: Sequence[str]) -> None:
+    def create_bridge(
+        self, name: str, hardware: str, addresses: Sequence[str], *, mtu: int = 0, alias: str = ""
+    ) -> None:
         """Make a bridge (or keep it) with this hardware address and these addresses, and set it up.
 
         Bridged frames are not shown to iptables on this bridge's account (nf_call_iptables 0).
         """
-        self._run(lambda route: _create_bridge(route, name, hardware, addresses), f"bridge {name}")
+        self._run(lambda route: _create_bridge(route, name, hardware, addresses, mtu, alias), f"bridge {name}")
 
     def delete(self, *names: str) -> None:
         """Delete interfaces; what does not exist is skipped. The kernel takes some 30 ms for each."""
@@ -99,7 +104,8 @@ def _link(message: Any) -> Link:
     info = message.get_attr("IFLA_LINKINFO")
     kind = info.get_attr("IFLA_INFO_KIND") if info else ""
     master = message.get_attr("IFLA_MASTER") or 0
-    return Link(message["index"], message.get_attr("IFLA_IFNAME"), kind or "", master, bool(message["flags"] & 1))
+    name, alias = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_IFALIAS") or ""
+    return Link(message["index"], name, kind or "", master, bool(message["flags"] & 1), alias)
 
 
 def _addresses(route: Any) -> list[tuple[str, int]]:
@@ -117,7 +123,7 @@ def _route(message: Any) -> Route | None:
     return Route(f"{destination}/{message['dst_len']}", message.get_attr("RTA_OIF") or 0)
 
 
-def _create_bridge(route: Any, name: str, hardware: str, addresses: Sequence[str]) -> None:
+def _create_bridge(route: Any, name: str, hardware: str, addresses: Sequence[str], mtu: int, alias: str) -> None:
     filters = {"br_nf_call_iptables": 0, "br_nf_call_ip6tables": 0, "br_nf_call_arptables": 0}
     try:
         route.link("add", ifname=name, kind="bridge", address=hardware, **filters)
@@ -125,15 +131,30 @@ def _create_bridge(route: Any, name: str, hardware: str, addresses: Sequence[str
         if error.code != errno.EEXIST:
             raise
     (index,) = route.link_lookup(ifname=name)
-    if sysctl.read(f"ipv6/conf/{name}/addr_gen_mode"):
-        sysctl.write(f"ipv6/conf/{name}/addr_gen_mode", "1")  # no link-local address by itself
+    if alias:
+        route.link("set", index=index, ifalias=alias)
+    if mtu:
+        route.link("set", index=index, mtu=mtu)
+    for setting, value in (("addr_gen_mode", "1"), ("accept_ra", "0")):  # no IPv6 address that nobody gave it
+        if sysctl.read(f"ipv6/conf/{name}/{setting}"):
+            sysctl.write(f"ipv6/conf/{name}/{setting}", value)
     for address in addresses:
-        try:
-            route.addr("add", index=index, address=address.partition("/")[0], prefixlen=int(address.partition("/")[2]))
-        except NetlinkError as error:
-            if error.code != errno.EEXIST:
-                raise
+        _add_address(route, index, name, address)
     route.link("set", index=index, state="up")
+
+
+def _add_address(route: Any, index: int, name: str, address: str) -> None:
+    value, _, prefix = address.partition("/")
+    extra: dict[str, Any] = {}
+    if ":" in value:
+        extra["flags"] = _NODAD
+        if sysctl.read(f"ipv6/conf/{name}/disable_ipv6") == "1":
+            sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "0")
+    try:
+        route.addr("add", index=index, address=value, prefixlen=int(prefix), **extra)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
 
 
 def _delete(route: Any, names: Sequence[str]) -> None:

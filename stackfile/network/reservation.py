@@ -77,8 +77,7 @@ class Reservations:
 
     def _other_owner(self, owner: str, key: PortKey) -> str:
         for other, held in self.all():
-            clash = held.host_ip == key.host_ip or not held.host_ip or not key.host_ip
-            if (held.protocol, held.host_port) == (key.protocol, key.host_port) and clash:
+            if held.overlaps(key):
                 same = "this service, by another address" if other == owner else f"service {other} of this engine"
                 return f"published by {same}"
         return ""

@@ -9,24 +9,37 @@ from stackfile.errors import ActionError
 
 Network = IPv4Network | IPv6Network
 
-_PREFIX = 24
+_PREFIX = {4: 24, 6: 64}
+_VARIABLES = {4: "STACKFILE_ADDRESS_POOL", 6: "STACKFILE_ADDRESS_POOL6"}
 
 
 def choose(pool: str, taken: Iterable[str]) -> tuple[str, str]:
     """The first (subnet, gateway) of `pool` that overlaps none of `taken` (subnets, or addresses with a prefix).
 
-    Subnets are /24, or the whole pool where that is smaller. ActionError (`address-exhausted`).
+    Subnets are /24, or /64 of an IPv6 pool; the whole pool where that is smaller. ActionError (`address-exhausted`).
     """
-    whole = IPv4Network(pool)
-    used = [network for network in map(parse, taken) if isinstance(network, IPv4Network) and network.overlaps(whole)]
-    for subnet in whole.subnets(new_prefix=max(_PREFIX, whole.prefixlen)):
-        if not any(subnet.overlaps(network) for network in used):
-            return str(subnet), str(subnet.network_address + 1)
-    raise ActionError(
-        "address-exhausted",
-        f"no free subnet in the address pool {pool}",
-        hint="remove unused networks, give the network a subnet, or set STACKFILE_ADDRESS_POOL to a larger pool",
+    whole = ip_network(pool)
+    used = sorted(
+        (network for network in map(parse, taken) if network.version == whole.version and network.overlaps(whole)),
+        key=lambda network: int(network.network_address),
     )
+    size = 1 << (whole.max_prefixlen - max(_PREFIX[whole.version], whole.prefixlen))
+    start, end = int(whole.network_address), int(whole.broadcast_address) + 1
+    for network in used:
+        if int(network.network_address) >= start + size:
+            break
+        behind = int(network.broadcast_address) + 1
+        start = max(start, behind + (-behind % size))
+    if start + size > end:
+        variable = _VARIABLES[whole.version]
+        raise ActionError(
+            "address-exhausted",
+            f"no free subnet in the address pool {pool}",
+            hint=f"remove unused networks, give the network a subnet, or set {variable} to a larger pool",
+        )
+    prefix = whole.max_prefixlen - (size.bit_length() - 1)
+    subnet = ip_network((start, prefix))
+    return str(subnet), str(subnet.network_address + 1)
 
 
 def overlapping(subnet: str, taken: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stackfile.errors import KernelError
 
 FORWARD = "ipv4/ip_forward"
+FORWARD6 = "ipv6/conf/all/forwarding"
 
 
 def read(name: str) -> str:

@@ -20,6 +20,7 @@ from stackfile.network.journal import Intent
 from stackfile.network.manager import NetworkManager
 
 MACHINE, OTHER = "192.0.2.1", "192.0.2.2"
+MACHINE6, OTHER6 = "fd00:2::1", "fd00:2::2"
 """Addresses of the machine and of the other host on the wire between them."""
 
 
@@ -73,10 +74,11 @@ class Host:
     endpoint: Endpoint | None = None
     servers: dict[int, socket.socket] = field(default_factory=dict)
 
-    def serve(self, port: int, address: str = "0.0.0.0") -> None:
-        """Listen on a TCP port."""
+    def serve(self, port: int, address: str = "::") -> None:
+        """Listen on a TCP port, of both families unless the address says otherwise."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with inside(self.netns):
-            self.servers[port] = socket.create_server((address, port))
+            self.servers[port] = socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
 
     def close(self) -> None:
         for server in self.servers.values():
@@ -97,17 +99,20 @@ class Lab:
     def new_manager(self) -> NetworkManager:
         """A manager as a restarted daemon would have it: what it knows is in the kernel and the journal."""
         return NetworkManager(
-            prefix="tst", table="stackfile-test", pool="10.77.0.0/16", supervisor=self.holder, journal=self.journal
-        )
+            prefix="tst", table="stackfile-test", pool="10.77.0.0/16", pool6="fd77::/48",
+            supervisor=self.holder, journal=self.journal,
+        )  # fmt: skip
 
-    def network(self, number: int, *, internal: bool = False) -> NetworkRecord:
-        """Network 10.77.<number>.0/24."""
+    def network(self, number: int, *, internal: bool = False, ipv6: bool = False, **options: str) -> NetworkRecord:
+        """Network 10.77.<number>.0/24, and fd77:0:0:<number>::/64."""
         record = NetworkRecord(
             id=f"{number:02x}" * 32,
             name=f"net{number}",
-            subnets=(f"10.77.{number}.0/24",),
-            gateways=(f"10.77.{number}.1",),
+            subnets=(f"10.77.{number}.0/24", f"fd77:0:0:{number}::/64")[: 1 + ipv6],
+            gateways=(f"10.77.{number}.1", f"fd77:0:0:{number}::1")[: 1 + ipv6],
             internal=internal,
+            enable_ipv6=ipv6,
+            options={f"com.docker.network.{name.replace('_', '.')}": value for name, value in options.items()},
         )
         return self.manager.create(record)
 
@@ -122,22 +127,33 @@ class Lab:
 
     def endpoint(self, network: NetworkRecord, number: int) -> Endpoint:
         gateway = network.gateways[0]
+        gateway6 = network.gateways[1] if len(network.gateways) > 1 else ""
         return Endpoint(
             network=network.name,
             network_id=network.id,
             ipv4=f"{gateway.rpartition('.')[0]}.{number}",
             ipv4_prefix=24,
             gateway=gateway,
+            ipv6=f"{gateway6.rpartition(':')[0]}:{number}" if gateway6 else "",
+            ipv6_prefix=64 if gateway6 else 0,
+            gateway6=gateway6,
         )
 
     def other_host(self) -> Host:
         """Another host on a wire to the machine; it has a route to our containers' addresses, through the machine."""
         with fresh() as fd:
-            shell("ip link set lo up")
-        shell(f"ip link add up0 type veth peer name eth0 netns /proc/{os.getpid()}/fd/{fd}")
-        shell(f"ip addr add {MACHINE}/24 dev up0; ip link set up0 up")
+            shell("ip link set lo up; sysctl -qw net.ipv6.conf.default.addr_gen_mode=1")
+        # Neither is asked for its hardware address: a wire that has just come up would lose the question.
+        mine, yours = "02:00:00:00:00:01", "02:00:00:00:00:02"
+        shell(
+            f"ip link add up0 address {mine} type veth peer name eth0 address {yours} netns /proc/{os.getpid()}/fd/{fd}"
+        )
+        shell(f"ip addr add {MACHINE}/24 dev up0; ip addr add {MACHINE6}/64 nodad dev up0; ip link set up0 up")
+        shell(f"ip neigh add {OTHER6} lladdr {yours} dev up0; ip neigh add {OTHER} lladdr {yours} dev up0")
         with inside(fd):
-            shell(f"ip addr add {OTHER}/24 dev eth0; ip link set eth0 up; ip route add 10.77.0.0/16 via {MACHINE}")
+            shell(f"ip addr add {OTHER}/24 dev eth0; ip addr add {OTHER6}/64 nodad dev eth0; ip link set eth0 up")
+            shell(f"ip route add 10.77.0.0/16 via {MACHINE}; ip route add fd77::/48 via {MACHINE6}")
+            shell(f"ip neigh add {MACHINE6} lladdr {mine} dev eth0; ip neigh add {MACHINE} lladdr {mine} dev eth0")
         host = Host(fd, OTHER)
         self.hosts.append(host)
         host.serve(80)
@@ -146,7 +162,7 @@ class Lab:
     def connect(self, source: int, address: str, port: int, timeout: float = 0.4) -> tuple[str, str]:
         """Connect from a namespace. (address of the host that got it, source address that it saw); ("", error)."""
         with inside(source):
-            client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         client.settimeout(timeout)
         with client:
             try:
@@ -159,7 +175,7 @@ class Lab:
                 return "", "nobody"
             connection, peer = ready[0].accept()
             connection.close()
-            return servers[ready[0]].address, peer[0]
+            return servers[ready[0]].address, peer[0].removeprefix("::ffff:")
 
     def reaches(self, source: int, address: str, port: int = 80) -> str:
         """Address of the host that a connection ends at, "" for none."""
@@ -185,7 +201,8 @@ def shell(script: str) -> str:
 def state() -> str:
     """Links, rules and settings of this namespace: what must be the same before and after."""
     return shell(
-        "ip -br link | cut -d' ' -f1 | sort; ip -br addr; nft -s list ruleset; cat /proc/sys/net/ipv4/ip_forward"
+        "ip -br link | cut -d' ' -f1 | sort; ip -br addr; nft -s list ruleset; cat /proc/sys/net/ipv4/ip_forward;"
+        "cat /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/*/accept_ra"
     )
 
 
@@ -193,7 +210,7 @@ def state() -> str:
 def laboratory() -> Iterator[Lab]:
     """Run the block on a machine of its own."""
     with fresh() as netns:
-        shell("ip link set lo up")
+        shell("ip link set lo up; sysctl -qw net.ipv6.conf.default.addr_gen_mode=1")
         lab = Lab(netns)
         try:
             yield lab

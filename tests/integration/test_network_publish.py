@@ -172,10 +172,3 @@ def test_many_ports_in_one_transaction(lab: Lab, replicas: list[Host]) -> None:
     assert len(lab.manager.published()) == 1000
     lab.manager.unpublish([entry.key for entry in entries])
     assert lab.manager.published() == {}
-
-
-def test_ipv6_address_is_refused_with_its_name(lab: Lab, replicas: list[Host]) -> None:
-    with pytest.raises(ActionError) as caught:
-        publish(lab, replicas[0], host_ip="::1")
-    assert caught.value.reason == "action-failed"
-    assert "[::1]:8080" in caught.value.message

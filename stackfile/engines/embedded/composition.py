@@ -11,7 +11,6 @@ from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
 from stackfile.engines.embedded import roots
 from stackfile.engines.embedded.archives import Archives
-from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
@@ -27,6 +26,7 @@ from stackfile.engines.embedded.info import Info
 from stackfile.engines.embedded.journal import RunJournal
 from stackfile.engines.embedded.launcher import Launcher
 from stackfile.engines.embedded.lifecycle import Lifecycle
+from stackfile.engines.embedded.mending import Mender
 from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import Namespaces
 from stackfile.engines.embedded.networks import Networks
@@ -36,6 +36,7 @@ from stackfile.engines.embedded.projects import Projects
 from stackfile.engines.embedded.pulls import Pulls
 from stackfile.engines.embedded.recovery import Recovery
 from stackfile.engines.embedded.registry import Registry
+from stackfile.engines.embedded.rootfiles import RootFiles
 from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.streams import Readers, Streams
 from stackfile.engines.embedded.supervise import Supervision
@@ -70,13 +71,14 @@ class Composition:
     readers: Readers
     builder: Builder
     images: Images
-    archives: Archives
+    rootfiles: RootFiles
     pulls: Pulls
     volumes: Volumes
     networks: Networks
     containers: Containers
     lifecycle: Lifecycle
     update: Update
+    mender: Mender
     supervision: Supervision
     streams: Streams
     execs: Execs
@@ -204,6 +206,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     execs = Execs(core, launcher, bus)
     supervision = Supervision(registry, execs, ports, bus, launcher.image)
     lifecycle = Lifecycle(core, registry, launcher, supervision, execs, ports, bus, containers)
+    mender = Mender(core, registry, networks, made.namespaces, made.discovery, ports, made.mounts)
     runner = Runner(core, networks, trash, machine)
     contexts = ContextStore(core.paths, core.images.blobs)
     builder = Builder(core.images, contexts, runner, pool)
@@ -236,14 +239,25 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         builder=builder,
         images=Images(core.images, contexts, builder, registry, bus, pulls, Archives(core.images, imports)),
         pulls=pulls,
-        archives=Archives(core, launcher, made.volumes, pool, bus),
+        rootfiles=RootFiles(core, launcher, made.volumes, pool, bus),
         volumes=made.volumes,
         networks=networks,
         containers=containers,
         lifecycle=lifecycle,
         update=Update(
-            core, registry, launcher, made.mounts, networks, made.namespaces, made.discovery, ports, supervision, bus
+            core,
+            registry,
+            launcher,
+            made.mounts,
+            networks,
+            made.namespaces,
+            made.discovery,
+            ports,
+            supervision,
+            mender,
+            bus,
         ),
+        mender=mender,
         supervision=supervision,
         streams=Streams(core, readers),
         execs=execs,
@@ -251,7 +265,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         files=made.files,
         projects=Projects(core.state, bus),
         info=Info(core, registry),
-        drift=DriftFinder(core, registry, networks, ports),
+        drift=DriftFinder(core, registry, networks, ports, made.volumes, made.mounts, made.namespaces, mender),
         doctor=Doctor(core),
         recovery=recovery,
     )
