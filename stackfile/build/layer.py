@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from stackfile.images import archive, difference, documents, durable, extract
+from stackfile.images import archive, compression, difference, documents, durable, extract
 from stackfile.images.archive import Member, Written
-from stackfile.images.blobs import BlobStore
+from stackfile.images.blobs import MAXIMUM, BlobStore
 from stackfile.images.layers import LayerStore
 from stackfile.paths import StatePaths
 
@@ -48,6 +49,36 @@ def of_upper(ground: Ground, upper: str) -> Made:
         shutil.rmtree(upper)
         return Made()
     return _publish(ground, lambda path: difference.write(upper, path), upper)
+
+
+def of_copy(ground: Ground, upper: str) -> Made:
+    """Publish what is in the upper directory of a container; the directory stays what it is."""
+    if not os.listdir(upper):
+        return Made()
+    return _publish(ground, lambda path: difference.write(upper, path), "")
+
+
+def of_archive(ground: Ground, source: str) -> Made:
+    """Publish a tar file, perhaps compressed, as a layer. ActionError: `bad-archive`, `unsafe-path`."""
+    return _publish(ground, lambda path: _expanded(source, path), "")
+
+
+def _expanded(source: str, path: str) -> Written:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    hashed, size = hashlib.sha256(), 0
+
+    def write(data: bytes) -> None:
+        nonlocal size
+        hashed.update(data)
+        size += len(data)
+        durable.write_all(fd, data)
+
+    try:
+        with compression.Part(source) as part, durable.full_disk(path):
+            compression.expand(part, write, MAXIMUM)
+    finally:
+        os.close(fd)
+    return Written(digest=f"sha256:{hashed.hexdigest()}", size=size, files=0)
 
 
 def _publish(ground: Ground, write: Callable[[str], Written], directory: str) -> Made:

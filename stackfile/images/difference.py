@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from stackfile.images import durable
 from stackfile.images.archive import Member, Writer, Written
@@ -27,6 +28,31 @@ def write(directory: str, path: str) -> Written:
             return difference.writer.finish()
     finally:
         os.close(root)
+
+
+def write_tree(directory: int, name: str, out: BinaryIO) -> None:
+    """Write an open directory, as `name` and what is below it, to a stream: any tree, not only an upper directory."""
+    difference = _Difference(Writer(out))
+    difference.writer.add(_member(name, "dir", os.fstat(directory), xattrs=_attributes(directory)))
+    difference.directory(directory, f"{name}/")
+    difference.writer.finish()
+
+
+def write_file(file: int, name: str, out: BinaryIO) -> None:
+    """Write one file that is no directory (a descriptor, O_PATH is enough) to a stream."""
+    status = os.fstat(file)
+    writer = Writer(out)
+    if stat.S_ISLNK(status.st_mode):
+        writer.add(_member(name, "symlink", status, target=os.readlink("", dir_fd=file)))
+    elif stat.S_ISREG(status.st_mode):
+        content = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            writer.add_stream(_member(name, "file", status, xattrs=_attributes(content)), content)
+        finally:
+            os.close(content)
+    elif stat.S_ISFIFO(status.st_mode):
+        writer.add(_member(name, "fifo", status))
+    writer.finish()
 
 
 class _Difference:

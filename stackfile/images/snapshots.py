@@ -114,10 +114,10 @@ def _can_overlay(root: str) -> bool:
     with open("/proc/filesystems") as file:
         if not any(line.split()[-1] == "overlay" for line in file):
             return False
-    return _filesystem_type(root) not in ("overlay", "aufs", "nfs", "nfs4", "cifs", "9p", "vfat", "ecryptfs")
+    return filesystem_type(root) not in ("overlay", "aufs", "nfs", "nfs4", "cifs", "9p", "vfat", "ecryptfs")
 
 
-def _filesystem_type(path: str) -> str:
+def filesystem_type(path: str) -> str:
     """Type of the file system that holds `path` (proc_pid_mountinfo(5))."""
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -84,6 +84,8 @@ class ContainerSpec:
     tty: bool = False
     stdin_open: bool = False
     stdin_once: bool = False
+    attach_output: bool = True
+    """False where whoever created it said that nobody would attach to its output; a record for clients only."""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -290,6 +292,18 @@ class Stats:
     tx_packets: int
     read_bytes: int
     write_bytes: int
+    cpu_user: int = 0
+    cpu_kernel: int = 0
+    cpu_each: tuple[int, ...] = ()
+    """Nanoseconds by CPU, where the kernel counts so."""
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+    memory_peak: int = 0
+    memory_details: dict[str, int] = field(default_factory=dict)
+    """The kernel's own names and numbers."""
+    io: tuple[tuple[int, int, str, int], ...] = ()
+    """(major, minor, read or write, bytes)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,3 +327,11 @@ class EngineInfo:
     images: int
     name: str
     warnings: tuple[str, ...] = ()
+    os_version: str = ""
+    backing: str = ""
+    """File system that holds the state root."""
+    bridge_nf: tuple[bool, bool] = (False, False)
+    """Whether bridged IPv4 and IPv6 packets pass the machine's firewall."""
+    forwarding: bool = True
+    descriptors: int = 0
+    tasks: int = 0

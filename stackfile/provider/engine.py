@@ -54,6 +54,15 @@ class LogQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLayer:
+    """A layer where it lies: its chain id, directory, and bytes as a tar."""
+
+    chain_id: str
+    directory: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathStat:
     """A file of a container. `mode` is that of stat(2); `link` is where a symbolic link leads, inside the root."""
 
@@ -267,8 +276,8 @@ class Engine(Protocol):
         """An image of one layer from a tar, perhaps compressed. ActionError (`bad-archive`)."""
         ...
 
-    def image_layers(self, ref: str) -> Sequence[str]:
-        """Directories of an image's layers, topmost first; empty where the engine has none to show."""
+    def image_layers(self, ref: str) -> Sequence[ImageLayer]:
+        """An image's layers, topmost first. NotFoundError (`image-not-found`)."""
         ...
 
     # ---- exec
@@ -307,6 +316,10 @@ class Engine(Protocol):
         ...
 
     async def secret_resolve(
+    async def volume_usage(self, name: str) -> int:
+        """Bytes of its files. NotFoundError."""
+        ...
+
         self,
         project: str,
         name: str,

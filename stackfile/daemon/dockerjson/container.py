@@ -20,6 +20,10 @@ class Surroundings:
     mountpoints: Mapping[str, str]
     state_dir: str
     run_dir: str
+    engine_id: str = ""
+    host_name: str = ""
+    lower: tuple[str, ...] = ()
+    """Directories of the image's layers, topmost first."""
     execs: tuple[str, ...] = ()
 
     @property
@@ -38,10 +42,7 @@ def inspect(record: ContainerRecord, around: Surroundings) -> dict[str, Any]:
         "Args": argv[1:],
         "State": state(record.state, _has_health(spec, around.config)),
         "Image": spec.image,
-        "ResolvConfPath": f"{around.run_dir}/resolv.conf",
-        "HostnamePath": f"{around.run_dir}/hostname",
-        "HostsPath": f"{around.run_dir}/hosts",
-        "LogPath": record.log_path,
+        **_paths(record, around),
         "Name": f"/{spec.name}",
         "RestartCount": record.state.restart_count,
         "Driver": "overlay2",
@@ -54,16 +55,24 @@ def inspect(record: ContainerRecord, around: Surroundings) -> dict[str, Any]:
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {
-                "LowerDir": "",
+                "LowerDir": ":".join(around.lower),
                 "MergedDir": f"{around.run_dir}/root",
                 "UpperDir": f"{around.state_dir}/upper",
                 "WorkDir": f"{around.state_dir}/work",
             },
         },
         "Mounts": mounts.points(record, around.mountpoints),
-        "Config": config(record, around.config),
-        "NetworkSettings": networking.settings(record, around.config.exposed_ports, around.run_dir),
+        "Config": config(record, around.config, around.host_name),
+        "NetworkSettings": networking.settings(record, around.config.exposed_ports, around.engine_id),
     }
+
+
+def _paths(record: ContainerRecord, around: Surroundings) -> dict[str, str]:
+    """Files of a container; only names of files that exist, which those in the run root do while it runs."""
+    running, started = record.state.running, bool(record.state.started_at)
+    names = {"ResolvConfPath": "resolv.conf", "HostnamePath": "hostname", "HostsPath": "hosts"}
+    found = {key: f"{around.run_dir}/etc/{name}" if running else "" for key, name in names.items()}
+    return {**found, "LogPath": record.log_path if started else ""}
 
 
 def state(value: ContainerState, has_health: bool) -> dict[str, Any]:
@@ -91,21 +100,20 @@ def exit_code(value: ContainerState) -> int:
     return value.exit_code if value.exit_known else 255
 
 
-def config(record: ContainerRecord, image: ImageConfig) -> dict[str, Any]:
-    """Config of an inspect: the container's own, completed by the image's."""
+def config(record: ContainerRecord, image: ImageConfig, host_name: str = "") -> dict[str, Any]:
+    """Config of an inspect: the container's own, completed by the image's. `host_name` is the machine's."""
     spec = record.spec
-    attached = spec.stdin_once or not spec.stdin_open
     encoded: dict[str, Any] = {
-        "Hostname": spec.hostname or record.id[:12],
+        "Hostname": spec.hostname or (host_name if spec.network_mode == "host" else "") or record.id[:12],
         "Domainname": spec.domainname,
         "User": spec.user or image.user,
         "AttachStdin": spec.stdin_once,
-        "AttachStdout": attached,
-        "AttachStderr": attached,
+        "AttachStdout": spec.attach_output,
+        "AttachStderr": spec.attach_output,
         "Tty": spec.tty,
         "OpenStdin": spec.stdin_open,
         "StdinOnce": spec.stdin_once,
-        "Env": environment(spec, image),
+        "Env": environment(spec, image) or None,
         "Cmd": _command(spec, image),
         "Image": spec.image_name or spec.image,
         "Volumes": _volumes(spec, image),
@@ -174,8 +182,8 @@ def _has_health(spec: ContainerSpec, image: ImageConfig) -> bool:
 # ---- containers/json
 
 
-def summary(record: ContainerRecord, around: Surroundings, now_ns: int, size: bool = False) -> dict[str, Any]:
-    """An entry of `containers/json`."""
+def summary(record: ContainerRecord, around: Surroundings, now_ns: int, used: int | None = None) -> dict[str, Any]:
+    """An entry of `containers/json`; with sizes where `used` (bytes of the writable layer) is given."""
     spec = record.spec
     encoded: dict[str, Any] = {
         "Id": record.id,
@@ -189,11 +197,13 @@ def summary(record: ContainerRecord, around: Surroundings, now_ns: int, size: bo
         "State": record.state.status,
         "Status": status_text(record, _has_health(spec, around.config), now_ns),
         "HostConfig": {"NetworkMode": networking.mode_of(spec)},
-        "NetworkSettings": {"Networks": networking.endpoints(record)},
+        "NetworkSettings": {"Networks": networking.endpoints(record, around.engine_id, listed=True)},
         "Mounts": mounts.points(record, around.mountpoints),
     }
-    if size:
-        encoded["SizeRootFs"] = around.image.size if around.image else 0
+    if used is not None:
+        encoded["SizeRootFs"] = (around.image.size if around.image else 0) + used
+        if used:
+            encoded["SizeRw"] = used
     return encoded
 
 

@@ -32,15 +32,15 @@ def encode(check: Healthcheck) -> dict[str, Any]:
     """Config.Healthcheck."""
     if check.test[:1] == ("NONE",):
         return {"Test": ["NONE"]}
-    encoded: dict[str, Any] = {
-        "Test": list(check.test),
-        "Interval": check.interval,
-        "Timeout": check.timeout,
-        "Retries": check.retries,
+    default = Healthcheck(test=check.test)
+    numbers = {
+        "Interval": (check.interval, default.interval),
+        "Timeout": (check.timeout, default.timeout),
+        "StartPeriod": (check.start_period, default.start_period),
+        "Retries": (check.retries, default.retries),
     }
-    if check.start_period:
-        encoded["StartPeriod"] = check.start_period
-    return encoded
+    # What is the default is left out, as where nothing was said.
+    return {"Test": list(check.test)} | {key: value for key, (value, usual) in numbers.items() if value != usual}
 
 
 def state(health: Health) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def _resources(spec: ContainerSpec) -> dict[str, Any]:
         "KernelMemory": 0,
         "KernelMemoryTCP": 0,
         "MemoryReservation": limits.memory_reservation,
-        "MemorySwap": limits.memory_swap,
+        "MemorySwap": limits.memory_swap or 2 * limits.memory,
         "MemorySwappiness": None,
         "OomKillDisable": False,
         "PidsLimit": limits.pids or None,

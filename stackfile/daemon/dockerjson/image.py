@@ -11,44 +11,46 @@ from stackfile.daemon.dockerjson.filters import Filters, Test
 from stackfile.errors import NotFoundError
 from stackfile.model.image import ImageConfig, ImageRecord
 
+_DRIVER_KEYS = ("MergedDir", "UpperDir", "WorkDir")
+
 
 def familiar(reference: str) -> str:
     """`docker.io/library/busybox:latest` as `busybox:latest`."""
     return reference.removeprefix("docker.io/").removeprefix("library/")
 
 
-def summary(record: ImageRecord, containers: int = -1) -> dict[str, Any]:
-    """An entry of `images/json`."""
+def summary(record: ImageRecord, containers: int = -1, shared: int = -1) -> dict[str, Any]:
+    """An entry of `images/json`; `shared` are bytes of layers that other images have too."""
     tags = [familiar(tag) for tag in record.tags]
     return {
         "Id": record.id,
         "ParentId": record.parent,
         "RepoTags": tags or ["<none>:<none>"],
-        "RepoDigests": _digests(record) or (["<none>@<none>"] if not tags else []),
+        "RepoDigests": _digests(record) or (["<none>@<none>"] if not tags else None),
         "Created": times.seconds(record.created),
         "Size": record.size,
         "VirtualSize": record.size,
-        "SharedSize": -1,
-        "Labels": dict(record.config.labels),
+        "SharedSize": shared,
+        "Labels": dict(record.config.labels) or None,
         "Containers": containers,
     }
 
 
 def _digests(record: ImageRecord) -> list[str]:
-    if not record.manifest:
-        return []
-    names = dict.fromkeys(familiar(tag).rpartition(":")[0] for tag in record.tags)
-    return [f"{name}@{record.manifest}" for name in names]
+    return [familiar(item) for item in record.digests]
 
 
-def inspect(record: ImageRecord) -> dict[str, Any]:
-    """The answer of `images/NAME/json`."""
+def inspect(record: ImageRecord, lower: Sequence[str] = ()) -> dict[str, Any]:
+    """The answer of `images/NAME/json`. `lower` are the directories of its layers, topmost first."""
+    top = {"UpperDir": lower[0], "MergedDir": "", "WorkDir": ""} if lower else dict.fromkeys(_DRIVER_KEYS, "")
+    if len(lower) > 1:
+        top["LowerDir"] = ":".join(lower[1:])
     return {
         "Id": record.id,
         "RepoTags": [familiar(tag) for tag in record.tags],
         "RepoDigests": _digests(record),
         "Parent": record.parent,
-        "Comment": "",
+        "Comment": record.history[-1].comment if record.history else "",
         "Created": times.or_zero(record.created),
         "Container": "",
         "ContainerConfig": config(ImageConfig()),
@@ -59,7 +61,7 @@ def inspect(record: ImageRecord) -> dict[str, Any]:
         "Os": record.os,
         "Size": record.size,
         "VirtualSize": record.size,
-        "GraphDriver": {"Name": "overlay2", "Data": {"MergedDir": "", "UpperDir": "", "WorkDir": ""}},
+        "GraphDriver": {"Name": "overlay2", "Data": top},
         "RootFS": {"Type": "layers", "Layers": list(record.layers)},
         "Metadata": {"LastTagTime": times.ZERO},
     }
@@ -77,14 +79,14 @@ def config(value: ImageConfig) -> dict[str, Any]:
         "Tty": False,
         "OpenStdin": False,
         "StdinOnce": False,
-        "Env": list(value.environment),
+        "Env": list(value.environment) or None,
         "Cmd": list(value.command) if value.command is not None else None,
         "Image": "",
         "Volumes": {path: {} for path in value.volumes} or None,
         "WorkingDir": value.working_dir,
         "Entrypoint": list(value.entrypoint) if value.entrypoint is not None else None,
         "OnBuild": None,
-        "Labels": dict(value.labels),
+        "Labels": dict(value.labels) or None,
     }
     if value.exposed_ports:
         encoded["ExposedPorts"] = {port: {} for port in value.exposed_ports}

@@ -126,7 +126,7 @@ def _bind(mount: Mount) -> str:
     options = [name for name, given in (("ro", mount.read_only), ("nocopy", mount.nocopy)) if given]
     if mount.propagation:
         options.append(mount.propagation)
-    return ":".join([mount.source, mount.target, *([",".join(options)] if options else ["rw"])])
+    return ":".join([mount.source, mount.target, *([",".join(options)] if options else [])])
 
 
 def encode_tmpfs(mounts: tuple[Mount, ...]) -> dict[str, str]:
@@ -137,25 +137,38 @@ def encode_tmpfs(mounts: tuple[Mount, ...]) -> dict[str, str]:
 def _tmpfs_options(mount: Mount) -> str:
     parts = [mount.tmpfs_options] if mount.tmpfs_options else []
     if mount.tmpfs_size:
-        parts.append(f"size={mount.tmpfs_size}")
+        parts.append(f"size={_in_units(mount.tmpfs_size)}")
     if mount.tmpfs_mode != 0o1777:
         parts.append(f"mode={mount.tmpfs_mode:o}")
     return ",".join([*(["ro"] if mount.read_only else []), *parts])
 
 
+def _in_units(size: int) -> str:
+    """Bytes with the largest unit that divides them: as they were most likely written."""
+    for shift, unit in ((30, "g"), (20, "m"), (10, "k")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift}{unit}"
+    return str(size)
+
+
 def points(record: ContainerRecord, mountpoints: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Mounts of an inspect. `mountpoints` maps a volume's name to its directory on the host."""
+    """Mounts of an inspect. `mountpoints` maps a volume's name to its directory on the host.
+
+    A tmpfs stands in HostConfig.Tmpfs.
+    """
     found = []
     declared = {mount.target: mount for mount in record.spec.mounts}
     for target, mount in declared.items():
         if mount.type == "bind":
             found.append(_point("bind", "", mount.source, target, "", mount.read_only, mount.propagation or "rprivate"))
-        elif mount.type == "tmpfs":
-            found.append(_point("tmpfs", "", "", target, "", mount.read_only, ""))
     for target, name in record.volumes.items():
         declared_mount = declared.get(target)
         read_only = declared_mount.read_only if declared_mount else False
-        found.append(_point("volume", name, mountpoints.get(name, ""), target, "local", read_only, ""))
+        point = _point("volume", name, mountpoints.get(name, ""), target, "local", read_only, "")
+        if declared_mount is not None and declared_mount.source and not read_only:
+            # Docker's mode of a named volume where nothing is said.
+            point["Mode"] = "z"
+        found.append(point)
     return found
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from stackfile.daemon.dockerjson import filters, networking, times, values
 from stackfile.daemon.dockerjson.filters import Filters, Test
 from stackfile.errors import ActionError
-from stackfile.model.container import ContainerRecord, NetworkRecord
+from stackfile.model import builtin
+from stackfile.model.container import ContainerRecord, Endpoint, NetworkRecord
 
-BUILT_IN = ("bridge", "host", "none")
+BUILT_IN = tuple(builtin.DRIVERS)
 
 
 def encode(record: NetworkRecord, members: Sequence[ContainerRecord] = ()) -> dict[str, Any]:
@@ -23,16 +24,45 @@ def encode(record: NetworkRecord, members: Sequence[ContainerRecord] = ()) -> di
         "Scope": record.scope,
         "Driver": record.driver,
         "EnableIPv6": record.enable_ipv6,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": _ipam(record)},
+        "IPAM": {"Driver": "default", "Options": None if record.name in BUILT_IN else {}, "Config": _ipam(record)},
         "Internal": record.internal,
         "Attachable": record.attachable,
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": {member.id: _member(member, record) for member in members if member.state.running},
-        "Options": dict(record.options),
+        "Options": _options(record),
         "Labels": dict(record.labels),
     }
+
+
+def _options(record: NetworkRecord) -> dict[str, str]:
+    """Options; the default network says what it is, as Docker's does."""
+    if record.name != "bridge":
+        return dict(record.options)
+    prefix = "com.docker.network"
+    return {
+        f"{prefix}.bridge.default_bridge": "true",
+        f"{prefix}.bridge.enable_icc": "true",
+        f"{prefix}.bridge.enable_ip_masquerade": "true",
+        f"{prefix}.bridge.host_binding_ipv4": "0.0.0.0",
+        f"{prefix}.bridge.name": record.interface,
+        f"{prefix}.driver.mtu": "1500",
+        **record.options,
+    }
+
+
+def with_built_in(records: Sequence[NetworkRecord], engine_id: str) -> list[NetworkRecord]:
+    """The networks and those that every engine has: host, none, and bridge also while no container needs it."""
+    there = {record.name for record in records}
+    return [
+        *records,
+        *(
+            NetworkRecord(id=builtin.network_id(engine_id, name), name=name, driver=driver)
+            for name, driver in builtin.DRIVERS.items()
+            if name not in there
+        ),
+    ]
 
 
 def _ipam(record: NetworkRecord) -> list[dict[str, str]]:
@@ -43,7 +73,8 @@ def _ipam(record: NetworkRecord) -> list[dict[str, str]]:
 
 
 def _member(member: ContainerRecord, network: NetworkRecord) -> dict[str, str]:
-    endpoint = next(item for item in member.endpoints if item.network_id == network.id)
+    none = Endpoint(network=network.name, network_id=network.id)
+    endpoint = next((item for item in member.endpoints if item.network_id == network.id), none)
     return {
         "Name": member.spec.name,
         "EndpointID": networking.endpoint_id(endpoint, member.id[:12]),

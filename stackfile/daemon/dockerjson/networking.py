@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackfile.daemon.dockerjson import ports, values
+from stackfile.model import builtin
 from stackfile.model.container import ContainerRecord, ContainerSpec, Endpoint
 from stackfile.model.stack import Attachment
 
@@ -35,7 +36,8 @@ def mode_of(spec: ContainerSpec) -> str:
     """HostConfig.NetworkMode of an inspect."""
     if spec.network_mode:
         return spec.network_mode
-    return spec.networks[0].network if spec.networks else "default"
+    first = spec.networks[0].network if spec.networks else "default"
+    return "default" if first in DEFAULT_MODES else first
 
 
 def _endpoint(endpoint: Endpoint, wanted: Attachment | None, short_id: str, running: bool) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def _endpoint(endpoint: Endpoint, wanted: Attachment | None, short_id: str, runn
     return {
         "IPAMConfig": ipam,
         "Links": None,
-        "Aliases": aliases if endpoint.network not in DEFAULT_MODES else None,
+        "Aliases": aliases if endpoint.network not in builtin.DRIVERS else None,
         "NetworkID": endpoint.network_id,
         "EndpointID": endpoint_id(endpoint, short_id) if running and endpoint.network_id else "",
         "Gateway": endpoint.gateway if running else "",
@@ -66,16 +68,25 @@ def endpoint_id(endpoint: Endpoint, short_id: str) -> str:
     return (short_id + endpoint.network_id)[:64].ljust(64, "0")
 
 
-def endpoints(record: ContainerRecord) -> dict[str, dict[str, Any]]:
-    """NetworkSettings.Networks; a network that is joined only at the start has an entry without addresses."""
+def endpoints(record: ContainerRecord, engine_id: str = "", *, listed: bool = False) -> dict[str, dict[str, Any]]:
+    """NetworkSettings.Networks; a network that is joined only at the start has an entry without addresses.
+
+    `listed` is the form of `containers/json`, which has no aliases.
+    """
     wanted = {item.network: item for item in record.spec.networks}
     short_id = record.id[:12]
     found = {endpoint.network: endpoint for endpoint in record.endpoints}
+    started = bool(record.state.started_at)
     for name in _joined_at_start(record.spec, alone=not found):
-        found.setdefault(name, Endpoint(network=name, network_id=""))
-    return {
+        identity = builtin.network_id(engine_id, name) if started and name in builtin.DRIVERS else ""
+        found.setdefault(name, Endpoint(network=name, network_id=identity))
+    encoded = {
         name: _endpoint(endpoint, wanted.get(name), short_id, record.state.running) for name, endpoint in found.items()
     }
+    if listed:
+        for entry in encoded.values():
+            entry["Aliases"] = None
+    return encoded
 
 
 def _joined_at_start(spec: ContainerSpec, *, alone: bool) -> list[str]:
@@ -86,15 +97,15 @@ def _joined_at_start(spec: ContainerSpec, *, alone: bool) -> list[str]:
     return ["bridge"]
 
 
-def settings(record: ContainerRecord, image_ports: tuple[str, ...], run_root: str) -> dict[str, Any]:
+def settings(record: ContainerRecord, image_ports: tuple[str, ...], engine_id: str) -> dict[str, Any]:
     """NetworkSettings of an inspect."""
-    networks = endpoints(record)
+    networks = endpoints(record, engine_id)
     # The flat fields speak of Docker's default bridge alone.
     flat = networks.get("bridge", {})
     running = record.state.running
     return {
         "Bridge": "",
-        "SandboxID": record.id if running else "",
+        "SandboxID": record.id if record.state.started_at else "",
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,

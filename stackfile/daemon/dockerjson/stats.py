@@ -16,8 +16,8 @@ def encode(record: ContainerRecord, now: Stats, before: Stats | None) -> dict[st
         "pids_stats": {"current": now.pids, **({"limit": now.pids_limit} if now.pids_limit else {})},
         "blkio_stats": {
             "io_service_bytes_recursive": [
-                {"major": 0, "minor": 0, "op": "Read", "value": now.read_bytes},
-                {"major": 0, "minor": 0, "op": "Write", "value": now.write_bytes},
+                {"major": major, "minor": minor, "op": direction.capitalize(), "value": value}
+                for major, minor, direction, value in now.io
             ],
             "io_serviced_recursive": [],
             "io_queue_recursive": [],
@@ -33,10 +33,9 @@ def encode(record: ContainerRecord, now: Stats, before: Stats | None) -> dict[st
         "precpu_stats": _cpu(before) if before else _no_cpu(),
         "memory_stats": {
             "usage": now.memory,
-            "max_usage": now.memory,
+            "max_usage": now.memory_peak,
             "limit": now.memory_limit,
-            # v1 names it total_inactive_file, v2 inactive_file: clients look for either.
-            "stats": {"cache": now.memory_cache, "total_inactive_file": 0, "inactive_file": 0},
+            "stats": dict(now.memory_details),
         },
         "name": f"/{record.spec.name}",
         "id": record.id,
@@ -53,19 +52,23 @@ def _cpu(stats: Stats) -> dict[str, Any]:
     return {
         "cpu_usage": {
             "total_usage": stats.cpu_total,
-            "percpu_usage": [],
-            "usage_in_kernelmode": 0,
-            "usage_in_usermode": stats.cpu_total,
+            "percpu_usage": list(stats.cpu_each),
+            "usage_in_kernelmode": stats.cpu_kernel,
+            "usage_in_usermode": stats.cpu_user,
         },
         "system_cpu_usage": stats.cpu_system,
         "online_cpus": stats.online_cpus,
-        "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},
+        "throttling_data": {
+            "periods": stats.periods,
+            "throttled_periods": stats.throttled_periods,
+            "throttled_time": stats.throttled_ns,
+        },
     }
 
 
 def _no_cpu() -> dict[str, Any]:
     return {
-        "cpu_usage": {"total_usage": 0, "percpu_usage": [], "usage_in_kernelmode": 0, "usage_in_usermode": 0},
+        "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
         "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},
     }
 

@@ -55,13 +55,18 @@ def info(value: EngineInfo, system_time: str) -> dict[str, Any]:
     return {
         **_counts(value),
         **_machine(value),
-        **_abilities(),
+        **_abilities(value),
         "ID": value.id,
-        "Driver": value.storage_driver,
-        "DriverStatus": [],
+        "Driver": {"overlay": "overlay2"}.get(value.storage_driver, value.storage_driver),
+        "DriverStatus": [
+            ["Backing Filesystem", {"ext4": "extfs"}.get(value.backing, value.backing)],
+            ["Supports d_type", "true"],
+            ["Native Overlay Diff", "true"],
+            ["userxattr", "false"],
+        ],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "none"],
+            "Network": ["bridge", "host", "null"],
             "Authorization": None,
             "Log": ["json-file"],
         },
@@ -101,8 +106,8 @@ def _counts(value: EngineInfo) -> dict[str, Any]:
         "ContainersPaused": value.paused,
         "ContainersStopped": value.stopped,
         "Images": value.images,
-        "NFd": 0,
-        "NGoroutines": 0,
+        "NFd": value.descriptors,
+        "NGoroutines": value.tasks,
         "NEventsListener": 0,
     }
 
@@ -111,7 +116,7 @@ def _machine(value: EngineInfo) -> dict[str, Any]:
     return {
         "KernelVersion": value.kernel,
         "OperatingSystem": value.operating_system,
-        "OSVersion": "",
+        "OSVersion": value.os_version,
         "OSType": "linux",
         "Architecture": value.architecture,
         "NCPU": value.cpus,
@@ -120,10 +125,16 @@ def _machine(value: EngineInfo) -> dict[str, Any]:
     }
 
 
-def _abilities() -> dict[str, bool]:
+def _abilities(value: EngineInfo) -> dict[str, bool]:
     able = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")
-    unable = ("KernelMemory", "KernelMemoryTCP", "OomKillDisable", "BridgeNfIptables", "BridgeNfIp6tables")
-    return {**dict.fromkeys(able, True), "IPv4Forwarding": True, **dict.fromkeys(unable, False)}
+    unable = ("KernelMemory", "KernelMemoryTCP", "OomKillDisable")
+    return {
+        **dict.fromkeys(able, True),
+        **dict.fromkeys(unable, False),
+        "IPv4Forwarding": value.forwarding,
+        "BridgeNfIptables": value.bridge_nf[0],
+        "BridgeNfIp6tables": value.bridge_nf[1],
+    }
 
 
 def _registries() -> dict[str, Any]:
@@ -131,7 +142,7 @@ def _registries() -> dict[str, Any]:
     return {
         "AllowNondistributableArtifactsCIDRs": [],
         "AllowNondistributableArtifactsHostnames": [],
-        "InsecureRegistryCIDRs": [],
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
         "IndexConfigs": {"docker.io": official},
         "Mirrors": [],
     }

@@ -16,10 +16,10 @@ def encode(record: VolumeRecord) -> dict[str, Any]:
     return {
         "CreatedAt": times.or_zero(record.created),
         "Driver": record.driver,
-        "Labels": dict(record.labels),
+        "Labels": dict(record.labels) if record.labels or not record.anonymous else None,
         "Mountpoint": record.mountpoint,
         "Name": record.name,
-        "Options": dict(record.options),
+        "Options": dict(record.options) or None,
         "Scope": "local",
     }
 

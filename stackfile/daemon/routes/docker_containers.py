@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,8 +40,11 @@ async def summaries(call: Call, records: Sequence[ContainerRecord], size: bool =
     images = {record.id: record for record in await engine.image_list()}
     mountpoints = {record.name: record.mountpoint for record in await engine.volume_list()}
     now = call.services.now_ns()
+    used = {record.id: await engine.container_usage(record.id) for record in records} if size else {}
     return [
-        container.summary(record, _around(call, record, images.get(record.spec.image), mountpoints), now, size)
+        container.summary(
+            record, _around(call, record, images.get(record.spec.image), mountpoints), now, used.get(record.id)
+        )
         for record in records
     ]
 
@@ -51,9 +55,11 @@ async def inspect(call: Call) -> web.StreamResponse:
     record = await engine.container_get(call.path["id"])
     image = await _image_or_none(engine, record.spec.image)
     mountpoints = await _mountpoints(engine, record.volumes.values())
-    answer = container.inspect(record, _around(call, record, image, mountpoints))
+    lower = tuple(layer.directory for layer in engine.image_layers(image.id)) if image else ()
+    answer = container.inspect(record, replace(_around(call, record, image, mountpoints), lower=lower))
     if call.flag("size"):
-        answer["SizeRootFs"] = image.size if image else 0
+        used = await engine.container_usage(record.id)
+        answer |= {"SizeRw": used, "SizeRootFs": (image.size if image else 0) + used}
     return responses.json(answer)
 
 
@@ -64,6 +70,8 @@ def _around(
     return Surroundings(
         image=image,
         mountpoints=mountpoints,
+        engine_id=call.services.engine_id,
+        host_name=platform.node(),
         state_dir=StatePaths(settings.root).container(record.id),
         run_dir=RunPaths(settings.run).container(record.id),
     )

@@ -38,7 +38,7 @@ async def prune(call: Call) -> web.StreamResponse:
         except ConflictError:
             # A container or another image stands on it.
             continue
-    return responses.json({"ImagesDeleted": deleted, "SpaceReclaimed": space})
+    return responses.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": space})
 
 
 @table.get("/images/{name*}/json")

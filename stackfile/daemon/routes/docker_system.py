@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from aiohttp import web
 
 from stackfile.daemon import responses
@@ -27,17 +29,27 @@ async def info(call: Call) -> web.StreamResponse:
 @table.get("/system/df")
 async def disk_usage(call: Call) -> web.StreamResponse:
     engine = call.services.engine
+    containers = await engine.container_list()
     images = await engine.image_list()
+    layers = {record.id: engine.image_layers(record.id) for record in images}
+    owners = Counter(layer.chain_id for found in layers.values() for layer in found)
+    sizes = {layer.chain_id: layer.size for found in layers.values() for layer in found}
+    used = Counter(record.spec.image for record in containers)
+    shared = {
+        identity: sum(layer.size for layer in found if owners[layer.chain_id] > 1) for identity, found in layers.items()
+    }
+    mounted = Counter(name for record in containers for name in record.volumes.values())
     return responses.json(
         {
-            "LayersSize": sum(record.size for record in images),
-            "Images": [image.summary(record) for record in images],
-            "Containers": await summaries(call, await engine.container_list(), size=True),
+            "LayersSize": sum(sizes.values()),
+            "Images": [image.summary(record, used[record.id], shared[record.id]) for record in images],
+            "Containers": await summaries(call, containers, size=True),
             "Volumes": [
-                volume.encode(record) | {"UsageData": {"Size": -1, "RefCount": -1}}
+                volume.encode(record)
+                | {"UsageData": {"Size": await engine.volume_usage(record.name), "RefCount": mounted[record.name]}}
                 for record in await engine.volume_list()
             ],
-            "BuildCache": [],
+            "BuildCache": None,
             "BuilderSize": 0,
         }
     )

@@ -15,6 +15,7 @@ from stackfile.daemon import responses, transfers
 from stackfile.daemon.dockerjson import values
 from stackfile.daemon.dockerjson.image import familiar
 from stackfile.daemon.faults import docker_message
+from stackfile.daemon.routes.docker_archives import import_image
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.daemon.transfers import Ended
 from stackfile.errors import ActionError, NotFoundError, StackfileError
@@ -28,6 +29,8 @@ _BAR = 50
 @table.post("/images/create", stream=True)
 async def pull(call: Call) -> web.StreamResponse:
     """`docker pull`. Errors before the first progress are answers, later ones are told in the stream."""
+    if call.text("fromSrc"):
+        return await import_image(call)
     name = call.text("fromImage")
     if not name:
         raise ActionError("bad-request", "fromImage is empty")

@@ -25,7 +25,7 @@ async def list_volumes(call: Call) -> web.StreamResponse:
     engine = call.services.engine
     used = _used(await engine.container_list())
     records = volume.select(await engine.volume_list(), filters.parse(call.text("filters")), used)
-    return responses.json({"Volumes": [volume.encode(record) for record in records], "Warnings": []})
+    return responses.json({"Volumes": [volume.encode(record) for record in records], "Warnings": None})
 
 
 @table.post("/volumes/create")

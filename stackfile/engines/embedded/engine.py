@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from stackfile.engines.embedded.composition import Composition, compose
+from stackfile.images.changes import usage
 from stackfile.model.container import (
     ContainerRecord,
     ContainerSpec,
@@ -20,7 +22,15 @@ from stackfile.model.event import Event
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
-from stackfile.provider.engine import LogChunk, LogQuery, PathStat, Progress, Streams, Transferred
+from stackfile.provider.engine import (
+    ImageLayer,
+    LogChunk,
+    LogQuery,
+    PathStat,
+    Progress,
+    Streams,
+    Transferred,
+)
 from stackfile.settings import Settings
 
 
@@ -190,38 +200,38 @@ class EmbeddedEngine:
     # ---- files of containers
 
     async def container_path(self, ref: str, path: str) -> PathStat:
-        return await self._parts.archives.stat(self._parts.registry.find(ref), path)
+        return await self._parts.rootfiles.stat(self._parts.registry.find(ref), path)
 
     async def container_read(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
-        return await self._parts.archives.read(self._parts.registry.find(ref), path)
+        return await self._parts.rootfiles.read(self._parts.registry.find(ref), path)
 
     async def container_write(
         self, ref: str, path: str, data: AsyncIterator[bytes], *, keep_types: bool = False, own: bool = False
     ) -> None:
         container = self._parts.registry.find(ref)
-        await self._parts.archives.write(container, path, data, keep_types=keep_types, own=own)
+        await self._parts.rootfiles.write(container, path, data, keep_types=keep_types, own=own)
 
     async def container_changes(self, ref: str) -> Sequence[tuple[int, str]]:
-        return await self._parts.archives.changes(self._parts.registry.find(ref))
+        return await self._parts.rootfiles.changes(self._parts.registry.find(ref))
 
     async def container_usage(self, ref: str) -> int:
-        return await self._parts.archives.usage(self._parts.registry.find(ref))
+        return await self._parts.rootfiles.usage(self._parts.registry.find(ref))
 
     async def container_export(self, ref: str) -> AsyncIterator[bytes]:
-        return self._parts.archives.export(self._parts.registry.find(ref))
+        return self._parts.rootfiles.export(self._parts.registry.find(ref))
 
     async def container_commit(
         self, ref: str, config: ImageConfig, *, tag: str = "", comment: str = "", author: str = ""
     ) -> ImageRecord:
         container = self._parts.registry.find(ref)
-        return await self._parts.archives.commit(container, config, tag=tag, comment=comment, author=author)
+        return await self._parts.rootfiles.commit(container, config, tag=tag, comment=comment, author=author)
 
     async def image_import(
         self, data: AsyncIterator[bytes], config: ImageConfig, *, tag: str = "", comment: str = ""
     ) -> ImageRecord:
-        return await self._parts.archives.import_image(data, config, tag=tag, comment=comment)
+        return await self._parts.rootfiles.import_image(data, config, tag=tag, comment=comment)
 
-    def image_layers(self, ref: str) -> Sequence[str]:
+    def image_layers(self, ref: str) -> Sequence[ImageLayer]:
         return self._parts.images.layers(ref)
 
     # ---- exec
@@ -274,6 +284,9 @@ class EmbeddedEngine:
 
     async def file_key(self, data: bytes) -> str:
         return self._parts.files.key(data)
+    async def volume_usage(self, name: str) -> int:
+        return await asyncio.to_thread(usage, self._parts.volumes.get(name).mountpoint)
+
 
     async def file_put(self, project: str, kind: str, name: str, data: bytes) -> str:
         return self._parts.files.put(project, kind, name, data)

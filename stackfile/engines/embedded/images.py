@@ -11,11 +11,11 @@ from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.pulls import Pulls
 from stackfile.engines.embedded.registry import Registry
-from stackfile.images import references
+from stackfile.images import documents, references
 from stackfile.images.store import ImageStore
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, Transfer
 from stackfile.model.stack import ImageResource
-from stackfile.provider.engine import Progress, Transferred
+from stackfile.provider.engine import ImageLayer, Progress, Transferred
 
 
 class Images:
@@ -46,9 +46,16 @@ class Images:
         """Raises NotFoundError (`image-not-found`), ActionError (`ambiguous`)."""
         return self._store.get(ref)
 
-    def layers(self, ref: str) -> Sequence[str]:
-        """Directories of its layers, topmost first. Raises NotFoundError."""
-        return self._store.lower(self._store.resolve(ref))
+    def layers(self, ref: str) -> Sequence[ImageLayer]:
+        """Its layers, topmost first. Raises NotFoundError."""
+        record = self._store.get(ref)
+        chain = documents.chain_ids(record.layers)
+        return [
+            ImageLayer(
+                chain_id=chain_id, directory=self._store.layers.path(chain_id), size=self._store.blobs.size(digest)
+            )
+            for digest, chain_id in reversed(list(zip(record.layers, chain, strict=True)))
+        ]
 
     def tag(self, ref: str, tag: str) -> None:
         """Raises NotFoundError (`image-not-found`), ActionError (`bad-request`)."""

@@ -10,7 +10,7 @@ from stackfile.errors import EngineError, KernelError
 from stackfile.model.stack import Resources
 from stackfile.runtime.cgroup import v1, v2
 from stackfile.runtime.cgroup.hierarchy import Hierarchies, detect
-from stackfile.runtime.cgroup.types import DEFAULT_DEVICES, ENGINE_GROUP, CgroupStats, DeviceRule
+from stackfile.runtime.cgroup.types import DEFAULT_DEVICES, ENGINE_GROUP, CgroupDetails, CgroupStats, DeviceRule
 from stackfile.runtime.instructions import CgroupHandle
 
 _REMOVE_PATIENCE = 0.5
@@ -70,6 +70,10 @@ class Cgroups:
     def read(self, identity: str) -> CgroupStats:
         """Usage now; zeros for what cannot be read (the group is gone, the controller is not there)."""
         return self._tree.read(identity)
+
+    def details(self, identity: str) -> CgroupDetails:
+        """Usage in every detail; zeros for what cannot be read."""
+        return self._tree.details(identity)
 
     def limits(self, identity: str) -> dict[str, tuple[str, str]]:
         """Limits as the kernel has them: field of Resources → (value in that field's terms, file it was read from)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ENGINE_GROUP = "engine"
 """Where the supervisor and its children live, beside the containers' groups (supervisor/daemonize.py)."""
@@ -32,6 +32,24 @@ class CgroupStats:
     read_bytes: int = 0
     write_bytes: int = 0
     oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupDetails:
+    """Usage in every detail that the kernel tells: for statistics, not for lists. Bytes, nanoseconds, counts."""
+
+    cpu_user: int = 0
+    cpu_kernel: int = 0
+    cpu_each: tuple[int, ...] = ()
+    """By CPU; only v1 knows."""
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+    memory_peak: int = 0
+    memory: dict[str, int] = field(default_factory=dict)
+    """memory.stat as it is."""
+    io: tuple[tuple[int, int, str, int], ...] = ()
+    """(major, minor, read or write, bytes)."""
 
 
 ALL_DEVICES: tuple[DeviceRule, ...] = (DeviceRule("a", -1, -1, "rwm"),)

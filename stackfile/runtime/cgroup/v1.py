@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from stackfile.errors import KernelError
 from stackfile.model.stack import Resources
+from stackfile.runtime.cgroup import details
 from stackfile.runtime.cgroup.hierarchy import (
     Hierarchies,
     make_directory,
@@ -18,7 +19,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     read_text,
     write_text,
 )
-from stackfile.runtime.cgroup.types import CgroupStats, DeviceRule
+from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
 from stackfile.runtime.instructions import CgroupHandle
 
 PERIOD = 100_000
@@ -231,6 +232,9 @@ class Tree:
             write_bytes=write_bytes,
             oom_kills=read_keyed(f"{memory}/memory.oom_control").get("oom_kill", 0),
         )
+
+    def details(self, identity: str) -> CgroupDetails:
+        return details.of_v1(lambda controller: self._path(controller, identity))
 
     def freeze(self, identity: str, frozen: bool) -> None:
         path = f"{self._path('freezer', identity)}/freezer.state"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from stackfile.errors import KernelError
 from stackfile.kernel import bpf
 from stackfile.model.stack import Resources
+from stackfile.runtime.cgroup import details
 from stackfile.runtime.cgroup.devices import device_program
 from stackfile.runtime.cgroup.hierarchy import (
     Hierarchies,
@@ -20,7 +21,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     read_text,
     write_text,
 )
-from stackfile.runtime.cgroup.types import CgroupStats, DeviceRule
+from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
 from stackfile.runtime.cgroup.v1 import PERIOD, Facts, quota
 from stackfile.runtime.instructions import CgroupHandle
 
@@ -193,6 +194,9 @@ class Tree:
             write_bytes=write_bytes,
             oom_kills=read_keyed(f"{path}/memory.events").get("oom_kill", 0),
         )
+
+    def details(self, identity: str) -> CgroupDetails:
+        return details.of_v2(self._path(identity))
 
     def freeze(self, identity: str, frozen: bool) -> None:
         path = self._path(identity)

