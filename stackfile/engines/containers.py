@@ -93,8 +93,11 @@ class ContainerProvider:
         return Result(word="created", detail=", ".join(record.subnets))
 
     async def update_network(self, work: Work, name: str, progress: Progress) -> Result:
-        """Made anew below its containers: they keep running, their connections break."""
+        """Made anew below its containers: they keep running, their connections break. Drift alone is put right."""
         resource = _stack(work).networks[name]
+        if all(change.cause.kind == "drift" for change in work.action.changes):
+            await self._engine.network_repair(resource.full_name)
+            return Result(word="repaired")
         members = [
             record
             for record in await self._engine.container_list(project=work.project)
@@ -120,6 +123,11 @@ class ContainerProvider:
             return None
 
     # ---------------------------------------------------------------- volumes
+
+    async def update_volume(self, work: Work, name: str, progress: Progress) -> Result:
+        """Its directory is there again, empty; who uses it restarts."""
+        await self.create_volume(work, name, progress)
+        return Result(word="repaired", detail="empty: its data was removed")
 
     async def create_volume(self, work: Work, name: str, progress: Progress) -> Result:
         resource = _stack(work).volumes[name]
@@ -299,6 +307,7 @@ _TABLE: dict[tuple[str, str], _Perform] = {
     ("network", "remove"): ContainerProvider.remove_network,
     ("volume", "create"): ContainerProvider.create_volume,
     ("volume", "recreate"): ContainerProvider.recreate_volume,
+    ("volume", "update"): ContainerProvider.update_volume,
     ("volume", "remove"): ContainerProvider.remove_volume,
     ("config", "create"): ContainerProvider.put_config,
     ("config", "update"): ContainerProvider.put_config,

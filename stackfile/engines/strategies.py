@@ -31,9 +31,11 @@ TABLE: dict[str, str] = {
     "log/max_size": "record",
     "log/max_files": "record",
     "auto_remove": "record",
+    "attach_output": "record",
     "files/on_change": "record",
     # the kernel's, while it runs
     "resources": "in-place",
+    "device_rules": "in-place",
     "ports": "in-place",
     "publish_all": "in-place",
     "networks": "in-place",

@@ -33,6 +33,8 @@ class Context:
     """Services that others wait for to complete: one-shots."""
     recreated: set[str] = field(default_factory=set)
     """Addresses decided to be replaced: what shares their namespaces or data follows."""
+    emptied: set[str] = field(default_factory=set)
+    """Volumes whose directory is made again: a container that runs still has the old one."""
     restarted: set[str] = field(default_factory=set)
     """Addresses whose processes are decided to begin anew: who depends on them with `restart: true` follows."""
 
@@ -53,6 +55,8 @@ class Context:
         """Remember a decision that others follow."""
         if action.action == "recreate":
             self.recreated.add(action.address)
+        if action.action == "update" and action.address.startswith("volume."):
+            self.emptied.add(action.address)
         if action.action in ("recreate", "restart"):
             self.restarted.add(action.address)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from stackfile.model.observed import Project
-from stackfile.model.stack import ImageResource, SecretResource, Stack
+from stackfile.model.stack import ImageResource, Stack
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def differs(before: Project | None, after: Project) -> bool:
 
 def without_contents(stack: Stack) -> Stack:
     """The stack as it may be stored and shown: contents of secrets are known by HMAC alone."""
-    secrets = {name: SecretResource(name=name, generate=item.generate) for name, item in stack.secrets.items()}
+    secrets = {name: replace(item, content=None) for name, item in stack.secrets.items()}
     images = {name: image_without_contents(item) for name, item in stack.images.items()}
     return replace(stack, secrets=secrets, images=images)
 

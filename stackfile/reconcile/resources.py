@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +60,8 @@ def network(context: Context, name: str) -> Decision:
     if resource.external:
         return Decision(address=address)
     changes = list(_field_changes(context, address, record, resource, _network_fields(resource), DROP))
+    if any(change.path == "/driver" for change in changes):
+        _needs_yes(context, changes, f"network {name} would be made by another driver")
     drift = [item for item in context.observed.drift if item.address == address]
     changes += [services.drift_change(item) for item in drift if item.field not in _NOT_MENDED]
     decision = _update(address, changes)
@@ -90,19 +92,30 @@ def volume(context: Context, name: str) -> Decision:
     if resource.external:
         return Decision(address=address)
     changes = tuple(_field_changes(context, address, record, resource, _VOLUME_FIELDS, RECREATE))
-    if not changes:
-        return Decision(address=address)
-    if not context.options.yes:
-        fields = ", ".join(change.path[1:] for change in changes)
-        raise RefusedError(
-            "needs-yes",
-            f"volume {name} would be made anew and lose its data ({fields} changed)",
-            at=changes[0].cause.origin.at if changes[0].cause.origin else None,
-            hint="-y does it",
-        )
-    action = Action(id="", address=address, action="recreate", changes=changes)
-    context.note(action)
-    return Decision(address=address, actions=[action])
+    if changes:
+        _needs_yes(context, changes, f"volume {name} would be made anew and lose its data")
+        action = Action(id="", address=address, action="recreate", changes=changes)
+        context.note(action)
+        return Decision(address=address, actions=[action])
+    decision = _update(
+        address, [services.drift_change(item) for item in context.observed.drift if item.address == address]
+    )
+    for action in decision.actions:
+        context.note(action)
+    return decision
+
+
+def _needs_yes(context: Context, changes: Sequence[Change], message: str) -> None:
+    """Raise RefusedError (`needs-yes`) unless the options allow it."""
+    if context.options.yes:
+        return
+    fields = ", ".join(change.path[1:] for change in changes)
+    raise RefusedError(
+        "needs-yes",
+        f"{message} ({fields} changed)",
+        at=changes[0].cause.origin.at if changes[0].cause.origin else None,
+        hint="-y does it",
+    )
 
 
 def config(context: Context, name: str) -> Decision:

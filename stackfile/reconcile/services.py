@@ -164,20 +164,19 @@ def image_reason(context: Context, image: str) -> str:
 
 
 def _dependency_changes(context: Context, service: Service) -> Iterable[Change]:
-    """Who shares a replaced container's network follows it; so does who uses a replaced volume, or wants to."""
+    """Who shares something with a replaced container follows it; so does who uses a replaced or emptied volume."""
     needed = _shared_services(service)
     needed |= {f"volume.{mount.source}": "mounts" for mount in service.mounts if mount.type == "volume"}
     for address, field_name in needed.items():
-        if address in context.recreated:
-            path = f"/{field_name}"
+        replaced = address in context.recreated
+        if replaced or address in context.emptied:
             yield Change(
-                path=path,
+                path=f"/{field_name}",
                 before=address,
                 after=address,
-                strategy=RECREATE,
-                cause=Cause(kind="dependency", detail=f"{address} is replaced"),
+                strategy=RECREATE if replaced else RESTART,
+                cause=Cause(kind="dependency", detail=f"{address} is replaced" if replaced else f"{address} was lost"),
             )
-
     for name, dependency in service.depends_on.items():
         address = f"service.{name}"
         if dependency.restart and address in context.restarted:

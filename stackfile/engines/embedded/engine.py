@@ -264,6 +264,9 @@ class EmbeddedEngine:
 
     async def network_connect(self, ref: str, container: str, attachment: Attachment) -> None:
         await self._parts.update.connect(self._parts.registry.find(container), ref, attachment)
+    async def network_repair(self, ref: str) -> None:
+        await self._parts.mender.network(ref)
+
 
     async def network_disconnect(self, ref: str, container: str, *, force: bool = False) -> None:
         await self._parts.update.disconnect(self._parts.registry.find(container), ref, force)
@@ -325,7 +328,7 @@ class EmbeddedEngine:
     # ---- facts and events
 
     async def drift(self, project: str) -> Sequence[Drift]:
-        return self._parts.drift.find(project)
+        return await self._parts.drift.find(project)
 
     async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
         return self._parts.doctor.check()

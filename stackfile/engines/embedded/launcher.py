@@ -16,10 +16,12 @@ from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import SHARED, Namespaces
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.errors import ConflictError
 from stackfile.images.snapshots import RootMount
 from stackfile.model.image import ImageConfig
 from stackfile.paths import ensure_private
 from stackfile.runtime import account as accounts
+from stackfile.runtime import devices
 from stackfile.runtime.compile import compile_container
 from stackfile.runtime.instructions import Account, BindMount, CgroupHandle, Instructions
 from stackfile.runtime.machine import Machine
@@ -129,12 +131,14 @@ class Launcher:
         ensure_private(self._core.run_paths.container(container.id))
         await self._mounts.prepare(container, image, root)
         files = self._mounts.write_files(container)
-        handle = self._core.cgroups.create(container.id, spec.resources)
+        _, allowed = devices.resolve(spec.devices)
+        rules = devices.rules(allowed, spec.device_rules, privileged=spec.privileged)
+        handle = self._core.cgroups.create(container.id, spec.resources, rules)
         published = self._ports.acquire(container, image)
         descriptor = self._namespaces.open(container)
         try:
             self._registry.place(container, published=published)
-            self._write_etc(container)
+            self.write_etc(container)
             instructions = self._compile(container, image, root, account, files, handle)
             if container.place.endpoints and descriptor is not None:
                 await self._namespaces.serve_names(container, descriptor)
@@ -177,21 +181,37 @@ class Launcher:
             machine=self.machine,
             cgroup=handle,
             network="host" if container.spec.network_mode == "host" else "join",
+            devices=devices.resolve(container.spec.devices)[0],
+            join_pid=self._joined(container, container.spec.pid_mode),
+            join_ipc=self._joined(container, container.spec.ipc_mode),
         )
+
+    def _joined(self, container: Container, mode: str) -> str:
+        """Id of the container whose namespace `mode` names. ConflictError (`not-running`)."""
+        if not mode.startswith(SHARED):
+            return ""
+        other = self._registry.find(mode.removeprefix(SHARED))
+        if not other.alive:
+            message = f"container {container.name} shares a namespace of {other.name}"
+            raise ConflictError("not-running", message, cause=f"{other.name} is not running")
+        return other.id
 
     def hostname(self, container: Container) -> str:
         """Its own, that of whose network it shares, or the short id."""
         mode = container.spec.network_mode
         if container.spec.hostname:
             return container.spec.hostname
-        if mode == "host":
+        if mode == "host" or container.spec.uts_mode == "host":
             return socket.gethostname()
         if mode.startswith(SHARED):
             return self.hostname(self._registry.find(mode.removeprefix(SHARED)))
         return container.id[:12]
 
-    def _write_etc(self, container: Container) -> None:
-        """hosts, hostname and resolv.conf; a container that shares a network shares these texts."""
+    def write_etc(self, container: Container) -> None:
+        """hosts, hostname and resolv.conf; a container that shares a network shares these texts.
+
+        Files that are there keep their inode: a running container sees the new text.
+        """
         spec = container.spec
         texts = {"hostname": self.hostname(container) + "\n"}
         if spec.network_mode.startswith(SHARED):
@@ -206,8 +226,7 @@ class Launcher:
         directory = f"{self._core.run_paths.container(container.id)}/etc"
         os.makedirs(directory, 0o755, exist_ok=True)
         for name, text in texts.items():
-            with open(f"{directory}/{name}", "w", opener=_public) as file:
-                file.write(text)
+            _overwrite(f"{directory}/{name}", text)
 
 
 def log_directory(core: Core, identity: str) -> str:
@@ -215,8 +234,15 @@ def log_directory(core: Core, identity: str) -> str:
     return f"{core.paths.container(identity)}/logs"
 
 
-def _public(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o644)
+def _overwrite(path: str, text: str) -> None:
+    """Write, then cut: a reader never sees an empty file."""
+    data = text.encode(errors="surrogateescape")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: str) -> str:

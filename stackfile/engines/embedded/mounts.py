@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +20,9 @@ from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Mount
 from stackfile.runtime.instructions import BindMount
 
+_REMEMBERED = 4096
+"""Files whose status is known; those of containers that are gone are forgotten with all others."""
+
 
 class Mounts:
     """Prepares the mounts of containers."""
@@ -28,6 +32,8 @@ class Mounts:
         self._volumes = volumes
         self._files = files
         self._filling: dict[str, asyncio.Lock] = {}
+        self._seen: dict[str, tuple[str, int, int, int, int]] = {}
+        """Files of containers that were found whole, with what their status was then."""
 
     def assign(self, container: Container, image: ImageConfig) -> None:
         """Choose the volume of every volume mount; makes those that do not exist (anonymous ones included)."""
@@ -74,12 +80,49 @@ class Mounts:
             if old.key != new.key and target(old) == target(new):
                 self._write(f"{directory}/{number}", new)
 
+    def changed(self, container: Container) -> list[tuple[FileMount, str]]:
+        """Files of a running container whose content or mode is not what was written, each with its path."""
+        directory = f"{self._core.run_paths.container(container.id)}/files"
+        found = []
+        for number, file in enumerate(container.spec.files):
+            path = f"{directory}/{number}"
+            if not self._is_whole(path, file):
+                found.append((file, path))
+        return found
+
+    def restore(self, container: Container) -> None:
+        """Write those files again, in place."""
+        for file, path in self.changed(container):
+            self._write(path, file)
+
     def secrets(self, container: Container) -> dict[str, str]:
         """Contents of the secrets that the environment refers to."""
         found = {name: self._files.read(key, name) for name, key in container.spec.secret_keys.items()}
         return {name: data.decode(errors="surrogateescape") for name, data in found.items()}
 
     # ---- inside
+
+    def _is_whole(self, path: str, file: FileMount) -> bool:
+        """Whether a file holds what its key says. Only read again when its times say that somebody wrote it."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return False
+        seen = (file.key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if self._seen.get(path) == seen:
+            return True
+        try:
+            with open(path, "rb") as stream:
+                whole = self._files.key(stream.read()) == file.key and stat.S_IMODE(status.st_mode) == file.mode
+        except OSError:
+            return False
+        if whole:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[path] = seen
+        else:
+            self._seen.pop(path, None)
+        return whole
 
     def _write(self, path: str, file: FileMount) -> None:
         data = self._files.read(file.key, file.name)

@@ -13,6 +13,7 @@ from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.errors import ConflictError
 from stackfile.model.container import Endpoint, NetworkRecord
 from stackfile.model.stack import Attachment
+from stackfile.network.port import PortFacts
 
 SHARED = "container:"
 
@@ -89,6 +90,39 @@ class Namespaces:
             interfaces={key: name for key, name in place.interfaces.items() if key != network.id},
         )
         self._networks.release(container.id, network.id)
+
+    def ports(self, container: Container) -> list[tuple[NetworkRecord, PortFacts]]:
+        """What the kernel has of a running container's places at its bridges; nothing for one that has just ended."""
+        found: list[tuple[NetworkRecord, PortFacts]] = []
+        try:
+            descriptor = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return found
+        try:
+            for identity, interface in container.place.interfaces.items():
+                network = self._networks.get(identity)
+                if network is not None:
+                    found.append((network, self._core.network.port(descriptor, interface, network)))
+        finally:
+            os.close(descriptor)
+        return found
+
+    def reconnect(self, container: Container) -> None:
+        """Have the interfaces of a running container at their bridges again, with their addresses and routes."""
+        place = container.place
+        routed = False
+        for endpoint in place.endpoints:
+            network = self._networks.get(endpoint.network_id)
+            interface = place.interfaces.get(endpoint.network_id, "")
+            if network is None or not interface:
+                continue
+            route = not routed and not network.internal
+            routed = routed or route
+            descriptor = self._held(container)
+            try:
+                self._core.network.reattach(container.id, descriptor, interface, network, endpoint, route)
+            finally:
+                os.close(descriptor)
 
     async def serve_names(self, container: Container, descriptor: int) -> None:
         """Have the resolver answer at 127.0.0.11 in the namespace."""

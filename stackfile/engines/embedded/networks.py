@@ -75,6 +75,10 @@ class Networks:
         self._bus.publish("network", "create", record.id, {"name": record.name, "type": "bridge"})
         return record
 
+    def mend(self, record: NetworkRecord) -> None:
+        """Have everything of a network in the kernel again (idempotent)."""
+        self._store(self._manager.create(record))
+
     def find(self, ref: str) -> NetworkRecord:
         """By id, name or unique prefix. Raises NotFoundError, ActionError (`ambiguous`)."""
         return names.resolve("network", ref, self._records, lambda record: record.name)

@@ -10,6 +10,7 @@ from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.labelled import attributes
 from stackfile.engines.embedded.launcher import Launcher
+from stackfile.engines.embedded.mending import Mender
 from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import SHARED, Namespaces, attachments
 from stackfile.engines.embedded.networks import DEFAULT, Networks
@@ -19,6 +20,9 @@ from stackfile.engines.embedded.supervise import Supervision
 from stackfile.errors import ConflictError, NotFoundError
 from stackfile.model.container import ContainerSpec, NetworkRecord
 from stackfile.model.stack import Attachment
+
+_RESOLVED = ("extra_hosts", "dns", "dns_search", "dns_options", "networks")
+"""Fields that the texts of hosts and resolv.conf are made of."""
 
 
 class Update:
@@ -35,8 +39,10 @@ class Update:
         discovery: Discovery,
         ports: Ports,
         supervision: Supervision,
+        mender: Mender,
         bus: Bus,
     ) -> None:
+        self._mender = mender
         self._core = core
         self._registry = registry
         self._launcher = launcher
@@ -123,14 +129,26 @@ class Update:
             return
         if after.files != before.files:
             self._mounts.rewrite(container, before.files)
+        await self._mender.container(container)
         if after.ports != before.ports or after.publish_all != before.publish_all:
             self._republish(container)
         if after.networks != before.networks and after.network_mode == before.network_mode:
             await self._rewire(container, before)
+        if any(getattr(after, name) != getattr(before, name) for name in _RESOLVED):
+            await self._rename_others(container)
         if after.healthcheck != before.healthcheck:
             self._supervision.watch(container)
         self._ports.refresh(container)
         if after.name != before.name or after.labels != before.labels:
+            await self._discovery.announce(container)
+
+    async def _rename_others(self, container: Container) -> None:
+        """New texts of hosts and resolv.conf, for whoever shares the container's network too."""
+        self._launcher.write_etc(container)
+        for other in self._registry.all():
+            if other.alive and other.spec.network_mode in (f"{SHARED}{container.id}", f"{SHARED}{container.name}"):
+                self._launcher.write_etc(other)
+        if container.reachable:
             await self._discovery.announce(container)
 
     def _republish(self, container: Container) -> None:

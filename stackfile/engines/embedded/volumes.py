@@ -28,13 +28,18 @@ class Volumes:
         self._bus = bus
 
     def create(self, spec: VolumeRecord) -> VolumeRecord:
-        """Make a volume, or return the one of that name. An empty name makes an anonymous one."""
+        """Make a volume, or return the one of that name (with its directory, should that have gone).
+
+        An empty name makes an anonymous one.
+        """
         anonymous = spec.anonymous or not spec.name
         name = spec.name or names.new_id()
         names.check_name("volume", name)
         existing = self._state.get_volume(name)
         if existing is not None:
-            return wire.decode(existing.record, VolumeRecord)
+            record = wire.decode(existing.record, VolumeRecord)
+            os.makedirs(record.mountpoint, mode=0o755, exist_ok=True)
+            return record
         if spec.driver not in ("", "local"):
             raise ActionError("bad-request", f"volume {name}: no driver {spec.driver}", hint="the driver is local")
         record = replace(
