@@ -259,14 +259,14 @@ class EmbeddedEngine:
     async def network_list(self, *, project: str = "") -> Sequence[NetworkRecord]:
         return self._parts.networks.list(project)
 
+    async def network_repair(self, ref: str) -> None:
+        await self._parts.mender.network(ref)
+
     async def network_remove(self, ref: str) -> None:
         self._parts.networks.remove(ref)
 
     async def network_connect(self, ref: str, container: str, attachment: Attachment) -> None:
         await self._parts.update.connect(self._parts.registry.find(container), ref, attachment)
-    async def network_repair(self, ref: str) -> None:
-        await self._parts.mender.network(ref)
-
 
     async def network_disconnect(self, ref: str, container: str, *, force: bool = False) -> None:
         await self._parts.update.disconnect(self._parts.registry.find(container), ref, force)
