@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
 from typing import BinaryIO
@@ -35,7 +35,7 @@ def fill(stack: Stack) -> tuple[Stack, list[Upload]]:
     StackError with the step's place: `include-outside` for a source outside the stack's directory,
     `context-unreadable` for one that is missing or may not be read, `unsupported-key` for a URL.
     """
-    reader = _Reader(stack)
+    reader = Reader(stack.directory)
     uploads: dict[str, Upload] = {}
     images = dict(stack.images)
     for name, image in stack.images.items():
@@ -63,28 +63,35 @@ def _places(stack: Stack, image: str, index: int, step: Step) -> tuple[Place | N
 
 
 @dataclass(slots=True)
-class _Reader:
-    stack: Stack
+class Reader:
+    """Reads files below one directory. `ignore_files`: the first of them that is there says what is left out."""
+
+    directory: str
+    ignore_files: tuple[str, ...] = _IGNORE_FILES
     root: str = ""
     ignore: Ignore = field(default_factory=Ignore)
     cache: StatCache = field(init=False)
 
     def __post_init__(self) -> None:
-        self.root = os.path.realpath(self.stack.directory or ".")
+        self.root = os.path.realpath(self.directory or ".")
         self.cache = StatCache.of(self.root)
-        for name in _IGNORE_FILES:
+        for name in self.ignore_files:
             try:
                 with open(f"{self.root}/{name}", encoding="utf-8") as file:
                     self.ignore = Ignore(file.read())
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             break
 
     def read(self, step: Step, places: tuple[Place | None, ...]) -> Upload:
         """The context of one step."""
+        return self.sources(list(zip(step.source, places, strict=True)))
+
+    def sources(self, sources: Sequence[tuple[str, Place | None]]) -> Upload:
+        """The context that holds what sources (paths or patterns, and where they were written) name."""
         entries: dict[str, ContextEntry] = {}
         files: dict[str, str] = {}
-        for source, place in zip(step.source, places, strict=True):
+        for source, place in sources:
             _Walk(self, source, place, entries, files).run()
         manifest = ContextManifest(entries=tuple(entries[path] for path in sorted(entries)))
         text = wire.canonical(manifest).decode()
@@ -95,7 +102,7 @@ class _Reader:
 class _Walk:
     """Reads one source into `entries` (by path in the context) and `files` (digest → path on this machine)."""
 
-    reader: _Reader
+    reader: Reader
     source: str
     place: Place | None
     entries: dict[str, ContextEntry]

@@ -80,9 +80,14 @@ class Upload:
 
 
 def contexts_of(stack: Stack) -> tuple[Stack, list[Upload]]:
-    """Read what the copy steps of the stack's images name. The stack with `context` filled, and what to send."""
-    if not any(step.kind in ("copy", "add") for image in stack.images.values() for step in image.steps):
+    """Read what the stack's images name: sources of copy steps, Dockerfiles and their contexts. Returns the stack
+    with what was found filled in, and what to send.
+    """
+    images = stack.images.values()
+    if not any(image.build or any(step.kind in ("copy", "add") for step in image.steps) for image in images):
         return stack, []
-    from stackfile.api import contexts
+    from stackfile.api import contexts, dockerfiles
 
-    return contexts.fill(stack)
+    filled, uploads = contexts.fill(stack)
+    filled, more = dockerfiles.fill(filled)
+    return filled, [*uploads, *more]

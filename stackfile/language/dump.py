@@ -16,6 +16,7 @@ import yaml
 from stackfile.language import scalars
 from stackfile.model.stack import (
     SECOND,
+    Build,
     ConfigResource,
     FileRef,
     Healthcheck,
@@ -65,7 +66,23 @@ def to_plain(stack: Stack) -> Plain:
     for name, (resources, render) in sections.items():
         if resources:
             result[name] = {key: _escaped(render(resource)) for key, resource in resources.items()}
+    _move_builds(stack, result)
     return result
+
+
+def _move_builds(stack: Stack, result: Plain) -> None:
+    """A service's own image stands where it was written: as `build` of the service."""
+    for key, image in stack.images.items():
+        if not image.service or image.build is None or image.service not in result.get("services", {}):
+            continue
+        service = result["services"][image.service]
+        del service["image"]
+        build = _escaped(_build(image.build) | _filled(tags=image.tags[1:]))
+        named = image.tags[0] if image.tags[0] != f"{stack.name}-{image.service.lower()}:latest" else ""
+        result["services"][image.service] = {"build": build, **_filled(image=named), **service}
+        del result["images"][key]
+    if not result.get("images", True):
+        del result["images"]
 
 
 def _escaped(value: Any) -> Any:
@@ -97,13 +114,39 @@ def duration(nanoseconds: int) -> str:
 # ---------------------------------------------------------------- resources
 
 
+def _build(build: Build) -> Plain:
+    return _filled(
+        context=build.context,
+        dockerfile=build.dockerfile if build.file else "",
+        dockerfile_inline="" if build.file else build.text,
+        target=build.target,
+        args=build.args,
+        labels=build.labels,
+        network=build.network,
+        extra_hosts=build.extra_hosts,
+        additional_contexts={name: value.removeprefix("image:") for name, value in build.contexts.items()},
+        secrets=[{"source": source, "target": name} for name, source in build.secrets.items()],
+        no_cache=build.no_cache,
+    )
+
+
 def _image(image: ImageResource) -> Plain:
+    if image.build is not None:
+        return _filled(build=_build(image.build), tags=image.tags[1:])
     return _filled(from_=image.base, steps=[_step(step) for step in image.steps], tags=image.tags[1:])
 
 
 def _step(step: Step) -> Plain:
     if step.kind == "host":
-        return {"host": _filled(programs=step.programs, paths=step.paths)}
+        named = _filled(
+            programs=step.programs,
+            paths=step.paths,
+            packages=step.packages,
+            dependencies=step.dependencies,
+            users=step.users,
+            exclude=step.exclude,
+        )
+        return {"host": named}
     if step.kind in ("copy", "add"):
         parts = _filled(
             source=step.source, target=step.target, chown=step.chown, chmod=step.chmod, from_=step.from_image

@@ -22,6 +22,7 @@ from stackfile.language.variables import Variables
 from stackfile.model.stack import (
     ConfigResource,
     FileRef,
+    ImageResource,
     NetworkResource,
     Service,
     Stack,
@@ -109,7 +110,7 @@ class Normaliser:
         stack = Stack(
             name=self.context.project,
             directory=self.context.directory,
-            images=images,
+            images={**images, **self._built(services)},
             services=services,
             networks=networks,
             volumes=volumes,
@@ -121,6 +122,20 @@ class Normaliser:
         )
         self._validate(stack, set(everything) - set(services))
         return stack
+
+    def _built(self, services: MappingType[str, Service]) -> dict[str, ImageResource]:
+        """Images of the `build:` of services that are enabled; named contexts that are services become images."""
+        result: dict[str, ImageResource] = {}
+        for key, made in self.context.built.items():
+            if made.service not in services or made.build is None:
+                continue
+            contexts = dict(made.build.contexts)
+            for name, value in contexts.items():
+                kind, _, other = value.partition(":")
+                if kind == "service" and other in services:
+                    contexts[name] = f"image:{services[other].image}"
+            result[key] = replace(made, build=replace(made.build, contexts=contexts))
+        return result
 
     # ------------------------------------------------------------ resources other than services
 

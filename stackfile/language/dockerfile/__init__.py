@@ -6,6 +6,7 @@ which of them a target needs, `lower` makes steps. Pure: what the base image or 
 
 from __future__ import annotations
 
+from stackfile.language.dockerfile.source import Instruction
 from stackfile.language.dockerfile.stages import Dockerfile, Plan, Stage, StagePlan, parse, plan
 
-__all__ = ["Dockerfile", "Plan", "Stage", "StagePlan", "parse", "plan"]
+__all__ = ["Dockerfile", "Instruction", "Plan", "Stage", "StagePlan", "parse", "plan"]

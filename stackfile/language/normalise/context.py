@@ -14,7 +14,7 @@ from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, kind_of
 from stackfile.language.options import Reader
 from stackfile.language.variables import Variables
-from stackfile.model.stack import Ignored, Origin, Port
+from stackfile.model.stack import Ignored, ImageResource, Origin, Port
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -50,6 +50,8 @@ class Context:
     links: dict[tuple[str, str], str] = field(default_factory=dict)
     """(service, alias) → the service that it links to."""
     ignored: dict[tuple[str, str], Ignored] = field(default_factory=dict)
+    built: dict[str, ImageResource] = field(default_factory=dict)
+    """Images of the services' own `build:`, by their keys."""
     directories: MappingType[str, str] = field(default_factory=dict)
     """File → directory that its relative paths start from, where it is not the project's (extended, included)."""
 

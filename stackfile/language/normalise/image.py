@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of
-from stackfile.language.normalise import health
+from stackfile.language.normalise import build, health
 from stackfile.language.normalise.basic import (
     NO_TEXTS,
     any_text,
+    boolean,
     command,
     file_mode,
     items,
@@ -24,9 +25,9 @@ from stackfile.language.normalise.basic import (
 )
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.language.normalise.ports import expose
-from stackfile.model.stack import ImageResource, Step
+from stackfile.model.stack import Build, ImageResource, Step
 
-UNSUPPORTED = frozenset({"build", "platforms", "pull_policy"})
+UNSUPPORTED = frozenset({"platforms", "pull_policy"})
 DEFAULT_SHELL = ("/bin/sh", "-ec")
 _REFERENCE = re.compile(r"[a-zA-Z0-9][\w.\-:/@]*")
 
@@ -38,13 +39,14 @@ STEPS: dict[str, StepParser] = {}
 def parse(key: str, tree: Mapping, context: Context) -> ImageResource:
     """An image. Mistakes are reported to the context."""
     fields = Fields(tree, context, f"image {key}")
-    take = fields.take if "build" in tree.entries else fields.require
-    base = take("from", name, "scratch")
+    names = (f"{context.project}/{key.lower()}", *fields.take("tags", texts, NO_TEXTS))
+    if fields.node("build") is not None:
+        return _of_build(key, fields, names)
+    base = fields.require("from", name, "scratch")
     fields.take("from", _no_path, "")
     if base in context.images:
         context.refer(f"image.{key}", "image", base, tree.entries["from"].place)
     steps = fields.take_list("steps", lambda node: step(node, context))
-    tags = fields.take("tags", texts, NO_TEXTS)
     fields.finish(UNSUPPORTED)
     reference = base.removeprefix("docker-image://")
     return ImageResource(
@@ -52,13 +54,23 @@ def parse(key: str, tree: Mapping, context: Context) -> ImageResource:
         base=reference,
         base_is_stack_image=base in context.images,
         steps=steps,
-        tags=tuple(dict.fromkeys((f"{context.project}/{key.lower()}:latest", *map(_tagged, tags)))),
+        tags=build.tagged(names),
     )
 
 
-def _tagged(reference: str) -> str:
-    """A reference with its tag."""
-    return reference if ":" in reference.rpartition("/")[2] or "@" in reference else f"{reference}:latest"
+def _of_build(key: str, fields: Fields, names: tuple[str, ...]) -> ImageResource:
+    """An image from a Dockerfile."""
+    for other in ("from", "steps"):
+        if other in fields.tree.entries:
+            message = f"image {key} has `build` and `{other}`"
+            fields.context.report(StackError("bad-value", message, at=fields.tree.keys[other].place))
+            fields.node(other)
+    node = fields.node("build")
+    found = fields.guard(lambda: build.parse(node, fields.context, f"image.{key}"), node, None) if node else None
+    fields.finish(UNSUPPORTED)
+    if found is None:
+        return ImageResource(name=key, tags=build.tagged(names), build=Build())
+    return ImageResource(name=key, tags=build.tagged((*names, *found[1])), build=found[0])
 
 
 def _no_path(node: Node) -> str:
@@ -115,13 +127,27 @@ def _host(node: Node, context: Context) -> Step:
     fields = Fields(as_mapping(node), context, "host")
     programs = fields.take("programs", one_or_texts, NO_TEXTS)
     paths = fields.take("paths", one_or_texts, NO_TEXTS)
+    packages = fields.take("packages", one_or_texts, NO_TEXTS)
+    dependencies = fields.take("dependencies", boolean, False)
+    users = fields.take("users", one_or_texts, NO_TEXTS)
+    exclude = fields.take("exclude", one_or_texts, NO_TEXTS)
     fields.finish()
-    if not programs and not paths:
-        raise StackError("missing-key", "host needs `programs` or `paths`", at=node.place)
+    if not programs and not paths and not packages and not users:
+        raise StackError("missing-key", "host needs `programs`, `paths`, `packages` or `users`", at=node.place)
+    if (dependencies or exclude) and not packages:
+        raise StackError("missing-key", "`dependencies` and `exclude` are of `packages`", at=node.place)
     for path in paths:
         if not path.startswith("/"):
             raise StackError("bad-value", f"a host path is absolute, not {path!r}", at=node.place)
-    return Step(kind="host", programs=programs, paths=paths)
+    return Step(
+        kind="host",
+        programs=programs,
+        paths=paths,
+        packages=packages,
+        dependencies=dependencies,
+        users=users,
+        exclude=exclude,
+    )
 
 
 def _copy(key: str) -> StepParser:

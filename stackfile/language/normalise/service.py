@@ -7,7 +7,18 @@ from dataclasses import replace
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise import environment, files, health, isolation, lifecycle, limits, links, mounts, ports
+from stackfile.language.normalise import (
+    build,
+    environment,
+    files,
+    health,
+    isolation,
+    lifecycle,
+    limits,
+    links,
+    mounts,
+    ports,
+)
 from stackfile.language.normalise.basic import (
     boolean,
     command,
@@ -24,7 +35,7 @@ from stackfile.language.normalise.basic import name as named
 from stackfile.language.normalise.context import Context, Fields, Published
 from stackfile.model.stack import Attachment, Dependency, FileRef, Mount, Port, Service
 
-UNSUPPORTED = frozenset({"build", "provider"})
+UNSUPPORTED = frozenset({"provider"})
 """Keys of Compose that the model has no field for yet."""
 
 _WINDOWS = "of Windows containers"
@@ -58,13 +69,14 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     fields = Fields(tree, context, f"service {name}")
     deploy = limits.Deploy(fields, context, owner)
     image = fields.require("image", named, "") if "build" not in tree.entries else fields.take("image", named, "")
+    built = build.of_service(fields, context, name, image)
     mode = fields.take("network_mode", lambda node: links.network_mode(node, context, owner), "")
     fields.take("scale", lambda _: None, None)
     deploy.fields.take("replicas", lambda _: None, None)
     service = Service(
         name=name,
-        image=image,
-        image_is_stack_image=image in context.images,
+        image=built,
+        image_is_stack_image=image in context.images or built in context.built,
         entrypoint=fields.take("entrypoint", command, None),
         command=fields.take("command", command, None),
         environment=environment.parse(fields, context, owner),

@@ -75,7 +75,7 @@ def test_bases_and_tags() -> None:
     [
         ("{}", "missing-key", 2, 6), ("{from: ./layout}", "unsupported-key", 2, 13), ("{from: ''}", "bad-value", 2, 13),
         ("{from: 'a b'}", "bad-value", 2, 13),
-        ("{build: .}", "unsupported-key", 2, 7),
+        ("{build: {ssh: [default]}}", "unsupported-key", 2, 15),
         ("{form: x}", "missing-key", 2, 6),
         ("{from: scratch, steps: [{hots: {}}]}", "unknown-key", 2, 31),
         ("{from: scratch, steps: [{run: x, env: {A: 1}}]}", "bad-value", 2, 39),
