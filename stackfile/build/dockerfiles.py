@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from stackfile.build import cache as caching
 from stackfile.build import state as states
+from stackfile.build.host.tree import SEARCH
 from stackfile.build.state import State, environment
+from stackfile.build.steps import REGISTRY
 from stackfile.errors import Place, StackError, StackfileError
 from stackfile.images import documents
 from stackfile.language import dockerfile
@@ -131,6 +133,7 @@ class StagePass:
             triggers = state.config.on_build
             state = state.configured(on_build=())
         index = 0
+        anew = False
         for text in triggers:
             state = await self._step(source.single(text, self.plan.stage.base_at), state, index, below)
             index, below = index + 1, "the step before it changed"
@@ -138,8 +141,10 @@ class StagePass:
             self.owner.tell(number, instruction.original, None, False)
             before = len(self.solver.statuses)
             state = await self._step(instruction, state, index, below)
-            cached = all(status.cached for status in self.solver.statuses[before:])
-            self.owner.tell(number, instruction.original, state, cached)
+            anew = anew or any(
+                not status.cached and REGISTRY[status.kind].makes_layer for status in self.solver.statuses[before:]
+            )
+            self.owner.tell(number, instruction.original, state, not anew)
             index, below = index + 1, "the step before it changed"
         if self.last and self.owner.build.labels and state is not None:
             labels = Step(kind="label", mapping=dict(self.owner.build.labels))
@@ -159,7 +164,7 @@ class StagePass:
     def _scope(self, state: State) -> Scope:
         build = self.owner.build
         return Scope(
-            variables=environment(state),
+            variables={"PATH": SEARCH, **environment(state)},
             shell=state.config.shell,
             escape=self.owner.plan.escape,
             keys=self.owner.plan.keys,

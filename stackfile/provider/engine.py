@@ -170,13 +170,23 @@ class Engine(Protocol):
         *,
         no_cache: bool = False,
         progress: Progress | None = None,
+        report: Callable[[BuildStep], None] | None = None,
     ) -> BuildResult:
-        """Build one stack image whose bases are built already. ActionError (`build-failed`)."""
+        """Build one stack image whose bases are built already. ActionError (`build-failed`).
+
+        `report` is told the instructions of a Dockerfile one by one; `progress` then gets their output alone.
+        """
         ...
 
     # ---- build contexts
     async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
         """Take a context manifest (verified against its digest); return the digests of files not here yet."""
+        ...
+
+    async def context_archive(self, data: AsyncIterator[bytes], dockerfile: str) -> tuple[str, str | None]:
+        """Take a build context as a tar archive. Returns its manifest's digest, and the text of a file in it (None
+        where there is no such file). ActionError (`bad-archive`, `unsafe-path`, `disk-full`).
+        """
         ...
 
     async def blob_put(self, digest: str, data: AsyncIterator[bytes]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from stackfile.engines.embedded.imports import Imports
 from stackfile.errors import ActionError
@@ -17,6 +18,7 @@ from stackfile.images.store import ImageStore
 from stackfile.model.image import ImageRecord, Transfer
 from stackfile.provider.engine import Transferred
 
+T = TypeVar("T")
 _CHUNK = 1 << 20
 _KINDS = ("", compression.GZIP, compression.ZSTD)
 
@@ -34,7 +36,7 @@ class Archives:
         """The images of an archive, under their names there. ActionError: `bad-archive`, `digest-mismatch`,
         `platform-missing`, `disk-full`, `bad-request` (a malformed name).
         """
-        path = await self._received(data)
+        path = await self.received(data)
         copy = ""
         try:
             root = self._store.paths.root
@@ -48,7 +50,12 @@ class Archives:
                 if name:
                     os.unlink(name)
 
-    async def _received(self, data: AsyncIterator[bytes]) -> str:
+    async def pooled(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function of a module in a worker process."""
+        return await self._imports.pooled(function, *arguments)
+
+    async def received(self, data: AsyncIterator[bytes]) -> str:
+        """A stream as a file, which is the caller's to remove. ActionError (`bad-archive`, `disk-full`)."""
         fd, path = durable.temporary_file(self._store.paths.temporary, "load-")
         size = 0
         try:

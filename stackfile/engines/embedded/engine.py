@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from stackfile.engines.embedded.composition import Composition, compose
 from stackfile.images.changes import usage
@@ -23,6 +23,7 @@ from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, Ima
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 from stackfile.provider.engine import (
+    BuildStep,
     ImageLayer,
     LogChunk,
     LogQuery,
@@ -122,13 +123,17 @@ class EmbeddedEngine:
         *,
         no_cache: bool = False,
         progress: Progress | None = None,
+        report: Callable[[BuildStep], None] | None = None,
     ) -> BuildResult:
-        return await self._parts.images.build(images, name, no_cache=no_cache, progress=progress)
+        return await self._parts.images.build(images, name, no_cache=no_cache, progress=progress, report=report)
 
     # ---- build contexts
 
     async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
         return await self._parts.images.context_missing(digest, manifest)
+
+    async def context_archive(self, data: AsyncIterator[bytes], dockerfile: str) -> tuple[str, str | None]:
+        return await self._parts.images.context_archive(data, dockerfile)
 
     async def blob_put(self, digest: str, data: AsyncIterator[bytes]) -> None:
         await self._parts.images.blob_put(digest, data)
@@ -280,6 +285,9 @@ class EmbeddedEngine:
     async def volume_list(self, *, project: str = "") -> Sequence[VolumeRecord]:
         return self._parts.volumes.list(project)
 
+    async def volume_usage(self, name: str) -> int:
+        return await asyncio.to_thread(usage, self._parts.volumes.get(name).mountpoint)
+
     async def volume_remove(self, name: str) -> None:
         self._parts.volumes.remove(name)
 
@@ -287,9 +295,6 @@ class EmbeddedEngine:
 
     async def file_key(self, data: bytes) -> str:
         return self._parts.files.key(data)
-    async def volume_usage(self, name: str) -> int:
-        return await asyncio.to_thread(usage, self._parts.volumes.get(name).mountpoint)
-
 
     async def file_put(self, project: str, kind: str, name: str, data: bytes) -> str:
         return self._parts.files.put(project, kind, name, data)

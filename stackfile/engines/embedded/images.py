@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import os
+import posixpath
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from stackfile.build import archives as build_archives
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
 from stackfile.engines.embedded.archives import Archives
@@ -15,7 +18,7 @@ from stackfile.images import documents, references
 from stackfile.images.store import ImageStore
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, Transfer
 from stackfile.model.stack import ImageResource
-from stackfile.provider.engine import ImageLayer, Progress, Transferred
+from stackfile.provider.engine import BuildStep, ImageLayer, Progress, Transferred
 
 
 class Images:
@@ -38,6 +41,7 @@ class Images:
         self._bus = bus
         self._pulls = pulls
         self._archives = archives
+        builder.pull = self._for_build
 
     def list(self) -> Sequence[ImageRecord]:
         return self._store.list()
@@ -99,12 +103,35 @@ class Images:
         return await self._builder.evaluate(images)
 
     async def build(
-        self, images: Mapping[str, ImageResource], name: str, *, no_cache: bool, progress: Progress | None
+        self,
+        images: Mapping[str, ImageResource],
+        name: str,
+        *,
+        no_cache: bool,
+        progress: Progress | None,
+        report: Callable[[BuildStep], None] | None = None,
     ) -> BuildResult:
         """Errors as Builder.build."""
-        result = await self._builder.build(images, name, no_cache=no_cache, progress=progress)
+        result = await self._builder.build(images, name, no_cache=no_cache, progress=progress, report=report)
         self._bus.publish("image", "build", result.image, {"name": name})
         return result
+
+    async def _for_build(self, ref: str, progress: Progress) -> None:
+        progress(f"pull {ref}")
+        await self.pull(ref, "", RegistryAuth(), None)
+
+    async def context_archive(self, data: AsyncIterator[bytes], dockerfile: str) -> tuple[str, str | None]:
+        """Errors as build.archives.take."""
+        archive = await self._archives.received(data)
+        try:
+            digest, manifest = await self._archives.pooled(build_archives.take, self._store.paths.root, archive)
+        finally:
+            os.unlink(archive)
+        self._contexts.add(digest, manifest.encode())
+        wanted = posixpath.normpath(dockerfile.lstrip("/"))
+        found = (entry for entry in self._contexts.get(digest).entries if entry.path == wanted and entry.digest)
+        entry = next(found, None)
+        return digest, self._store.blobs.read(entry.digest).decode(errors="replace") if entry else None
 
     async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
         """Errors as ContextStore.add."""

@@ -1,0 +1,132 @@
+"""`POST /build`: Docker's classic builder, for its CLI without buildx and for docker-py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from stackfile.daemon import responses
+from stackfile.daemon.dockerjson import image
+from stackfile.daemon.faults import docker_message
+from stackfile.daemon.routing import DOCKER, Call, Table
+from stackfile.errors import ActionError, StackError, StackfileError
+from stackfile.language import dockerfile
+from stackfile.model.image import BuildResult
+from stackfile.model.stack import Build, ImageResource
+from stackfile.provider.engine import BuildStep
+
+table = Table(DOCKER)
+_CHUNK = 1 << 20
+_NAME = "build"
+
+
+@table.post("/build", stream=True)
+async def build(call: Call) -> web.StreamResponse:
+    """The context is the body, a tar archive. What is wrong before the first step is an answer, the rest is told in
+    the stream.
+    """
+    resource = await _resource(call)
+    assert resource.build is not None
+    dockerfile.parse(resource.build.text, resource.build.dockerfile)
+    response = await responses.stream(call.request, "application/json")
+    quiet = call.flag("q")
+    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    def say(text: str) -> None:
+        if not quiet:
+            lines.put_nowait({"stream": text})
+
+    async def work() -> BuildResult:
+        try:
+            return await call.services.engine.image_build(
+                {_NAME: resource},
+                _NAME,
+                no_cache=call.flag("nocache"),
+                progress=lambda text: say(f"{text}\n"),
+                report=lambda step: say(_step(step)),
+            )
+        finally:
+            lines.put_nowait(None)
+
+    task = asyncio.create_task(work())
+    try:
+        while (line := await lines.get()) is not None:
+            await _write(response, line)
+        for line in _ending(await task, resource, quiet):
+            await _write(response, line)
+    except StackfileError as error:
+        message = f"{error.at}: {docker_message(error)}" if error.at else docker_message(error)
+        code = {"code": int(error.details.get("exit", 1))}
+        await _write(response, {"errorDetail": {**code, "message": message}, "error": message})
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, StackfileError):
+            await task
+    return response
+
+
+async def _resource(call: Call) -> ImageResource:
+    if call.text("remote"):
+        raise ActionError("bad-request", "a build context by URL is not supported", hint="send a directory")
+    if call.text("version", "1") != "1":
+        raise ActionError("bad-request", "BuildKit is not supported", hint="DOCKER_BUILDKIT=0 docker build")
+    path = call.text("dockerfile") or "Dockerfile"
+    body = call.request.content.iter_chunked(_CHUNK)
+    manifest, text = await call.services.engine.context_archive(body, path)
+    if text is None:
+        message = f"Cannot locate specified Dockerfile: {path}"
+        raise StackError("file-not-found", message)
+    tags = tuple(call.request.query.getall("t", []))
+    build = Build(
+        dockerfile=path,
+        text=text,
+        manifest=manifest,
+        target=call.text("target"),
+        args={name: value for name, value in _pairs(call, "buildargs").items() if value is not None},
+        labels={name: value or "" for name, value in _pairs(call, "labels").items()},
+        network=_network(call),
+        extra_hosts=tuple(item.replace(":", "=", 1) for item in call.text("extrahosts").split(",") if item),
+    )
+    return ImageResource(name=_NAME, tags=tags, build=build)
+
+
+def _network(call: Call) -> str:
+    mode = call.text("networkmode")
+    return "" if mode in ("", "default", "bridge") else mode
+
+
+def _pairs(call: Call, name: str) -> Mapping[str, str | None]:
+    try:
+        value = json.loads(call.text(name) or "{}") or {}
+    except ValueError as error:
+        raise ActionError("bad-request", f"{name} is not JSON", cause=str(error)) from error
+    if not isinstance(value, dict):
+        raise ActionError("bad-request", f"{name} is not a JSON object")
+    return value
+
+
+def _step(step: BuildStep) -> str:
+    if not step.image:
+        return f"Step {step.number}/{step.total} : {step.text}\n"
+    cached = " ---> Using cache\n" if step.cached else ""
+    return f"{cached} ---> {_short(step.image)}\n"
+
+
+def _ending(result: BuildResult, resource: ImageResource, quiet: bool) -> list[dict[str, Any]]:
+    if quiet:
+        return [{"stream": f"{result.image}\n"}]
+    tagged = [{"stream": f"Successfully tagged {image.familiar(tag)}\n"} for tag in resource.tags]
+    return [{"aux": {"ID": result.image}}, {"stream": f"Successfully built {_short(result.image)}\n"}, *tagged]
+
+
+def _short(identity: str) -> str:
+    return identity.removeprefix("sha256:")[:12]
+
+
+async def _write(response: web.StreamResponse, line: dict[str, Any]) -> None:
+    await response.write(json.dumps(line).encode() + b"\r\n")
