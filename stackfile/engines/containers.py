@@ -12,8 +12,10 @@ import stackfile
 from stackfile.engines import observing, readiness, rollout, strategies
 from stackfile.engines.together import finish_all
 from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.images import references
 from stackfile.model import labels
 from stackfile.model.container import NetworkRecord, VolumeRecord
+from stackfile.model.image import RegistryAuth, Transfer
 from stackfile.model.observed import Observed, Project
 from stackfile.model.plan import Instance
 from stackfile.model.stack import NetworkResource, Stack
@@ -75,6 +77,20 @@ class ContainerProvider:
         result = await self._engine.image_build(_stack(work).images, name, no_cache=work.no_cache, progress=progress)
         cached = bool(result.steps) and all(step.cached for step in result.steps)
         return Result(word="cached" if cached else "built", detail=result.summary, image=result.image)
+
+    async def pull_image(self, work: Work, name: str, progress: Progress) -> Result:
+        """From its registry; what is here already is not fetched again."""
+        before = await observing.image_id(self._engine, name)
+        services = _stack(work).services.values()
+        platform = next((item.platform for item in services if item.image == name and item.platform), "")
+
+        def told(transfer: Transfer) -> None:
+            if transfer.status in ("Download complete", "Pull complete"):
+                progress(f"{transfer.id}: {transfer.status.lower()}")
+
+        auth = work.credentials.get(references.parse(name).domain, RegistryAuth())
+        record = await self._engine.image_pull(name, platform=platform, auth=auth, told=told)
+        return Result(word="unchanged" if record.id == before else "pulled", image=record.id)
 
     async def remove_image(self, work: Work, name: str, progress: Progress) -> Result:
         await _ignoring_missing(self._engine.image_remove(work.action.detail or name))
@@ -303,6 +319,7 @@ _TABLE: dict[tuple[str, str], _Perform] = {
     ("image", "build"): ContainerProvider.build_image,
     ("image", "remove"): ContainerProvider.remove_image,
     ("network", "create"): ContainerProvider.create_network,
+    ("image", "pull"): ContainerProvider.pull_image,
     ("network", "update"): ContainerProvider.update_network,
     ("network", "remove"): ContainerProvider.remove_network,
     ("volume", "create"): ContainerProvider.create_volume,

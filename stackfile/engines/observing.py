@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from stackfile.errors import NotFoundError
 from stackfile.model.container import NetworkRecord, VolumeRecord
-from stackfile.model.image import BuildEvaluation
+from stackfile.model.image import BuildEvaluation, ImageRecord
 from stackfile.model.observed import Observed, Project
 from stackfile.model.stack import FileRef, SecretRef, SecretResource, Stack
 from stackfile.provider.engine import Engine
@@ -46,26 +47,42 @@ async def _desired(engine: Engine, stack: Stack, observed: Observed, *, evaluate
         networks=(*observed.networks, *networks),
         volumes=(*observed.volumes, *volumes),
         images=images,
-        references=references,
+        references={ref: record.id if record else "" for ref, record in references.items()},
+        pulled={ref: record.pulled for ref, record in references.items() if record and record.pulled},
+        time=datetime.now(UTC).isoformat(),
         keys=keys,
         drift=observed.drift,
+        architecture=await _architecture(engine, stack),
     )
+
+
+async def _architecture(engine: Engine, stack: Stack) -> str:
+    """The machine's, where a service asks for a platform."""
+    if not any(service.platform for service in stack.services.values()):
+        return ""
+    return (await engine.info()).architecture
 
 
 async def _present(engine: Engine, stack: Stack) -> dict[str, BuildEvaluation]:
     """Images of the stack as they are, whatever a build would make of them now."""
-    ids = await asyncio.gather(
-        *(_image_id(engine, item.tags[0] if item.tags else "") for item in stack.images.values())
-    )
+    ids = await asyncio.gather(*(image_id(engine, item.tags[0] if item.tags else "") for item in stack.images.values()))
     return {name: BuildEvaluation(name=name, image=identity) for name, identity in zip(stack.images, ids, strict=True)}
 
 
-async def _references(engine: Engine, stack: Stack) -> dict[str, str]:
+async def _references(engine: Engine, stack: Stack) -> dict[str, ImageRecord | None]:
     refs = {service.image for service in stack.services.values() if not service.image_is_stack_image}
-    return {ref: await _image_id(engine, ref) for ref in sorted(refs)}
+    return {ref: await _image(engine, ref) for ref in sorted(refs)}
 
 
-async def _image_id(engine: Engine, ref: str) -> str:
+async def _image(engine: Engine, ref: str) -> ImageRecord | None:
+    try:
+        return await engine.image_get(ref)
+    except NotFoundError:
+        return None
+
+
+async def image_id(engine: Engine, ref: str) -> str:
+    """ "" where there is no such image."""
     try:
         return (await engine.image_get(ref)).id if ref else ""
     except NotFoundError:

@@ -134,8 +134,9 @@ class ImageStore:
         row = self.rows.get_image(identity)
         record = self._record(row, ()) if row is not None else self._foreign(document, sizes)
         known = (*record.digests, *digests_of)
-        if row is None or known != record.digests:
-            record = replace(record, digests=tuple(dict.fromkeys(known)))
+        if row is None or digests_of:
+            pulled = _now() if digests_of else ""
+            record = replace(record, digests=tuple(dict.fromkeys(known)), pulled=pulled)
             self.rows.put_image(identity, wire.encode(record).decode())
         for name in names:
             self.rows.put_tag(name, identity)

@@ -55,6 +55,8 @@ class ImageRecord:
     history: tuple[HistoryEntry, ...] = ()
     parent: str = ""
     variant: str = ""
+    pulled: str = ""
+    """When it was last pulled, RFC 3339; "" where it never was."""
     digests: tuple[str, ...] = ()
     """Where it was pulled from, by content: `docker.io/library/busybox@sha256:…`, the digest of the registry's index or
     manifest."""

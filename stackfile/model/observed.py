@@ -52,10 +52,16 @@ class Observed:
     """Stack image → what its build would do."""
     references: dict[str, str] = field(default_factory=dict)
     """Reference of a service's image → image id, "" when it is not here."""
+    pulled: dict[str, str] = field(default_factory=dict)
+    """Reference of a service's image → when it was last pulled (RFC 3339), where it was."""
+    time: str = ""
+    """When this was observed, RFC 3339."""
     keys: dict[str, str] = field(default_factory=dict)
     """HMAC of the desired content: `config.NAME`, `secret.NAME`, `config.NAME@SERVICE/INDEX` where it differs by
     replica. "" for a secret that will be generated."""
     drift: tuple[Drift, ...] = ()
+    architecture: str = ""
+    """The machine's (as uname(2) says it), where a service of the stack asks for a platform."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,8 @@ class UpOptions:
     """Seconds to wait for health; 0 for the default of 300."""
     stop_timeout: int | None = None
     parallel: int = 0
+    pull: str = ""
+    """always, missing or never, whatever the services say; "" leaves it to each service's pull_policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stackfile.model.container import ContainerSpec
+from stackfile.model.image import RegistryAuth
 from stackfile.model.observed import Observed, Project
 from stackfile.model.plan import Action
 from stackfile.model.stack import Stack
@@ -43,6 +44,8 @@ class Work:
     volumes: bool = False
     """Removing a container takes its anonymous volumes along."""
     no_cache: bool = False
+    credentials: Mapping[str, RegistryAuth] = field(default_factory=dict, repr=False)
+    """By registry (`docker.io`, `host:port`), for pulls; kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

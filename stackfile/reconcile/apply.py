@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from stackfile import wire
 from stackfile.errors import StackfileError
 from stackfile.model.event import JobEvent
+from stackfile.model.image import RegistryAuth
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Plan, Summary
 from stackfile.model.stack import Dependency, Stack
@@ -40,6 +41,7 @@ class Up:
         observed: Observed,
         made: Plan,
         now: Callable[[], str],
+        credentials: Mapping[str, RegistryAuth] = {},
     ) -> None:
         self._provider = provider
         self._job = job
@@ -48,6 +50,7 @@ class Up:
         self._observed = observed
         self._plan = made
         self._now = now
+        self._credentials = credentials
         self._context = Context.of(stack, observed, options, provider.capabilities())
         self._unknown = {entry["address"] for entry in made.unknown}
         for action in made.actions:
@@ -106,11 +109,14 @@ class Up:
             timeout=self._timeout,
             stop_timeout=self._options.stop_timeout,
             start=not self._options.no_start,
+            credentials=self._credentials,
         )
         async with self._slots:
             result = await self._provider.execute(work, handle.progress)
         if result.image:
-            self._context.knowledge.images[action.address.partition(".")[2]] = result.image
+            known = self._context.knowledge
+            images = known.references if action.action == "pull" else known.images
+            images[action.address.partition(".")[2]] = result.image
         self._context.knowledge.keys.update(result.keys)
         return result
 

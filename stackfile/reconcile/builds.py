@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stackfile import graph as graphs
 from stackfile.errors import UsageError
+from stackfile.model.image import RegistryAuth
 from stackfile.model.plan import Action
 from stackfile.model.stack import Stack
 from stackfile.provider.provider import Provider, Result, Work
@@ -21,12 +22,21 @@ from stackfile.reconcile.plan import Draft
 class Build:
     """One `build` under way."""
 
-    def __init__(self, provider: Provider, job: Job, stack: Stack, names: Sequence[str], no_cache: bool) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        job: Job,
+        stack: Stack,
+        names: Sequence[str],
+        no_cache: bool,
+        credentials: Mapping[str, RegistryAuth],
+    ) -> None:
         self._provider = provider
         self._job = job
         self._stack = stack
         self._names = names
         self._no_cache = no_cache
+        self._credentials = credentials
         self._images: dict[str, str] = {}
 
     async def run(self) -> Outcome:
@@ -41,7 +51,13 @@ class Build:
         return outcome(self._job, report, result)
 
     async def _perform(self, handle: Handle) -> Result:
-        work = Work(action=handle.action, project=self._stack.name, stack=self._stack, no_cache=self._no_cache)
+        work = Work(
+            action=handle.action,
+            project=self._stack.name,
+            stack=self._stack,
+            no_cache=self._no_cache,
+            credentials=self._credentials,
+        )
         result = await self._provider.execute(work, handle.progress)
         self._images[handle.action.address.partition(".")[2]] = result.image
         return result

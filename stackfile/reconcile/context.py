@@ -13,6 +13,7 @@ from stackfile.model.container import ContainerRecord
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Note
 from stackfile.model.stack import Service, Stack
+from stackfile.reconcile import policy
 from stackfile.reconcile.instantiate import Knowledge
 
 
@@ -35,17 +36,23 @@ class Context:
     """Addresses decided to be replaced: what shares their namespaces or data follows."""
     emptied: set[str] = field(default_factory=set)
     """Volumes whose directory is made again: a container that runs still has the old one."""
+    pulls: Mapping[str, str] = field(default_factory=dict)
+    """Reference of a service's image → why it is pulled now. What it will be is not known before."""
     restarted: set[str] = field(default_factory=set)
     """Addresses whose processes are decided to begin anew: who depends on them with `restart: true` follows."""
 
     @classmethod
     def of(cls, stack: Stack, observed: Observed, options: UpOptions, table: Mapping[str, str]) -> Context:
+        pulls = policy.due(stack, observed, options)
+        knowledge = Knowledge.of(observed)
+        knowledge.references.update(dict.fromkeys(pulls, ""))
         return cls(
             stack=stack,
             observed=observed,
             options=options,
             table=table,
-            knowledge=Knowledge.of(observed),
+            knowledge=knowledge,
+            pulls=pulls,
             graph=graphs.build(stack),
             containers=by_service(observed),
             completes=one_shots(stack),

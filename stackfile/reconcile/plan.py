@@ -11,7 +11,7 @@ from stackfile import wire
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
 from stackfile.model.stack import Origin, Stack
-from stackfile.reconcile import facts, guards, orphans, ports, record, resources, selection, services
+from stackfile.reconcile import facts, guards, orphans, ports, pulls, record, resources, selection, services
 from stackfile.reconcile.context import Context, Decision
 
 _COUNTED = {
@@ -75,6 +75,8 @@ def make(
         if decision.address.startswith("service."):
             draft.add(decision, ())
     freed = list(draft.by_address.values())
+    for decision in pulls.decide(context, chosen):
+        draft.add(decision, ())
     for node in wanted:
         draft.add(_decide(context, node), [*_after(context, draft, node), *_freed(context, node, freed)])
     for decision in removals:
@@ -142,6 +144,9 @@ def summarize(context: Context, actions: Sequence[Action], unchanged: Sequence[s
     applied = context.observed.project.stack if context.observed.project else None
     for action in actions:
         kind = action.action
+        if kind == "pull":
+            # A registry's image is no resource of the stack.
+            continue
         if kind == "build":
             known = applied is not None and action.address.partition(".")[2] in applied.images
             kind = "update" if known else "create"
@@ -157,6 +162,9 @@ def _decide(context: Context, node: str) -> Decision:
 def _after(context: Context, draft: Draft, node: str) -> list[str]:
     """Ids of the actions that `node` waits for: its dependencies', and theirs where they have none of their own."""
     found: list[str] = []
+    kind, _, name = node.partition(".")
+    if kind == "service" and not context.stack.services[name].image_is_stack_image:
+        found += draft.by_address.get(pulls.address(context.stack.services[name].image), ())
     for dependency in context.graph.successors(node):
         found += draft.by_address.get(dependency) or _after(context, draft, dependency)
     return found
@@ -175,7 +183,7 @@ def _unknown(context: Context, draft: Draft) -> list[dict[str, str]]:
     found = [
         {"address": action.address, "path": "/digest", "until": action.id}
         for action in draft.actions
-        if action.action == "build"
+        if action.action in ("build", "pull")
     ]
     for address, path in draft.unknown:
         until = [identity for identity in _after(context, draft, address) if not _is_service(draft, identity)]

@@ -10,6 +10,7 @@ from typing import Any
 import stackfile
 from stackfile import graph as graphs
 from stackfile.errors import NotFoundError
+from stackfile.model.image import RegistryAuth
 from stackfile.model.observed import DownOptions, Drift, Observed, UpOptions
 from stackfile.model.plan import Plan
 from stackfile.model.stack import SecretResource, Stack
@@ -21,6 +22,10 @@ from stackfile.reconcile.context import Context
 from stackfile.reconcile.down import Down
 from stackfile.reconcile.jobs import Job, JobManager, Outcome
 from stackfile.reconcile.lifecycle import Lifecycle, LifecycleOptions
+from stackfile.reconcile.pulls import Pull
+
+Credentials = Mapping[str, RegistryAuth]
+"""By registry; used for the pulls of one job."""
 
 
 def _now() -> str:
@@ -47,17 +52,23 @@ class Reconciler:
         made, _ = await self._plan(stack, options)
         return saved.digested(made) if inputs is None else saved.complete(made, stack, inputs)
 
-    def up(self, stack: Stack, options: UpOptions) -> Job:
-        """Build, create and start what `plan` says, in parallel along the dependencies."""
+    def up(self, stack: Stack, options: UpOptions, credentials: Credentials | None = None) -> Job:
+        """Build, pull, create and start what `plan` says, in parallel along the dependencies."""
 
         async def body(job: Job) -> Outcome:
             made, observed = await self._plan(stack, options)
-            return await Up(self._provider, job, stack, options, observed, made, self._now).run()
+            return await Up(self._provider, job, stack, options, observed, made, self._now, credentials or {}).run()
 
         return self.jobs.start("up", stack.name, body)
 
     def apply(
-        self, document: Mapping[str, Any], secrets: Mapping[str, SecretResource], *, wait: bool = True, timeout: int = 0
+        self,
+        document: Mapping[str, Any],
+        secrets: Mapping[str, SecretResource],
+        *,
+        wait: bool = True,
+        timeout: int = 0,
+        credentials: Credentials | None = None,
     ) -> Job:
         """Do exactly what a saved plan says. `secrets` are the contents of those that it stores.
 
@@ -72,7 +83,7 @@ class Reconciler:
             made, observed = await self._plan(stack, options)
             context = Context.of(stack, observed, options, self._provider.capabilities())
             saved.check(planned, made, context)
-            return await Up(self._provider, job, stack, options, observed, planned, self._now).run()
+            return await Up(self._provider, job, stack, options, observed, planned, self._now, credentials or {}).run()
 
         return self.jobs.start("apply", stack.name, body)
 
@@ -91,13 +102,25 @@ class Reconciler:
 
         return self.jobs.start("down", project, body)
 
-    def build(self, stack: Stack, names: Sequence[str], no_cache: bool = False) -> Job:
+    def build(
+        self, stack: Stack, names: Sequence[str], no_cache: bool = False, credentials: Credentials | None = None
+    ) -> Job:
         """Build these images of the stack (all for none), with the images that they are based on."""
 
         async def body(job: Job) -> Outcome:
-            return await Build(self._provider, job, stack, names, no_cache).run()
+            return await Build(self._provider, job, stack, names, no_cache, credentials or {}).run()
 
         return self.jobs.start("build", stack.name, body)
+
+    def pull(
+        self, stack: Stack, names: Sequence[str], policy: str = "always", credentials: Credentials | None = None
+    ) -> Job:
+        """Pull the images of these services (all for none) that are not the stack's own; `policy`: always, missing."""
+
+        async def body(job: Job) -> Outcome:
+            return await Pull(self._provider, job, stack, names, policy, credentials or {}).run()
+
+        return self.jobs.start("pull", stack.name, body)
 
     def lifecycle(
         self,

@@ -72,8 +72,8 @@ def decide(context: Context, name: str) -> Decision:
 
 
 def _check_image(context: Context, service: Service) -> None:
-    """An image of the stack is built when it is missing; any other must be here."""
-    if service.image_is_stack_image or context.knowledge.image(service):
+    """An image of the stack is built when it is missing; any other must be here, or be pulled."""
+    if service.image_is_stack_image or service.image in context.pulls or context.knowledge.image(service):
         return
     origin = places.find(context.stack.origins, f"service.{service.name}", "image")
     raise NotFoundError("image", service.image, reason="image-not-found", at=origin.at if origin else None)

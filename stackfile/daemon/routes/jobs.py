@@ -12,6 +12,7 @@ from stackfile import wire
 from stackfile.daemon import responses
 from stackfile.daemon.routing import OURS, Call, Table
 from stackfile.errors import ActionError
+from stackfile.model.image import RegistryAuth
 from stackfile.model.observed import DownOptions, UpOptions
 from stackfile.model.stack import SecretResource, Stack
 from stackfile.reconcile.jobs import Job
@@ -27,7 +28,7 @@ _OPTIONS: dict[str, type] = {"timeout": int, "signal": str, "force": bool, "volu
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """`options` are UpOptions of up and apply (where `wait` and `timeout` count), DownOptions of down, `no_cache` of
-    build, and the verb's own of the others."""
+    build, `policy` (always, missing) of pull, and the verb's own of the others."""
 
     kind: str
     stack: Stack | None = None
@@ -39,6 +40,8 @@ class JobRequest:
     """A saved plan (`stackfile.plan/v1`), of apply."""
     secrets: dict[str, SecretResource] = field(default_factory=dict)
     """Contents of the secrets that the plan stores."""
+    credentials: dict[str, RegistryAuth] = field(default_factory=dict, repr=False)
+    """By registry, for the pulls of this job."""
 
 
 @table.post("/jobs", stream=True)
@@ -67,7 +70,7 @@ def begin(reconciler: Reconciler, request: JobRequest) -> Job:
 
 
 def _up(reconciler: Reconciler, request: JobRequest) -> Job:
-    return reconciler.up(_stack(request), wire.from_plain(request.options, UpOptions))
+    return reconciler.up(_stack(request), wire.from_plain(request.options, UpOptions), request.credentials)
 
 
 def _down(reconciler: Reconciler, request: JobRequest) -> Job:
@@ -75,16 +78,30 @@ def _down(reconciler: Reconciler, request: JobRequest) -> Job:
 
 
 def _build(reconciler: Reconciler, request: JobRequest) -> Job:
-    return reconciler.build(_stack(request), request.names, bool(request.options.get("no_cache", False)))
+    no_cache = bool(request.options.get("no_cache", False))
+    return reconciler.build(_stack(request), request.names, no_cache, request.credentials)
+
+
+def _pull(reconciler: Reconciler, request: JobRequest) -> Job:
+    policy = request.options.get("policy", "always")
+    if policy not in ("always", "missing"):
+        raise ActionError("bad-request", f"bad option of a job: policy={policy!r}")
+    return reconciler.pull(_stack(request), request.names, policy, request.credentials)
 
 
 def _apply(reconciler: Reconciler, request: JobRequest) -> Job:
     options = wire.from_plain(request.options, UpOptions)
-    return reconciler.apply(request.plan, request.secrets, wait=options.wait, timeout=options.timeout)
+    return reconciler.apply(
+        request.plan,
+        request.secrets,
+        wait=options.wait,
+        timeout=options.timeout,
+        credentials=request.credentials,
+    )
 
 
 _MAKERS: dict[str, Callable[[Reconciler, JobRequest], Job]] = {
-    "up": _up, "down": _down, "build": _build, "apply": _apply,
+    "up": _up, "down": _down, "build": _build, "pull": _pull, "apply": _apply,
 }  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def test_a_reference_that_is_not_here_names_its_place() -> None:
     service = kit.service("web", image="nginx", image_is_stack_image=False)
     wanted = kit.stack(service, origins={"service.web/image": Origin(place)})
     with pytest.raises(NotFoundError) as caught:
-        kit.make(wanted, kit.applied(wanted, references={"nginx": ""}))
+        kit.make(wanted, kit.applied(wanted, references={"nginx": ""}), pull="never")
     assert (caught.value.reason, caught.value.at) == ("image-not-found", place)
 
 
