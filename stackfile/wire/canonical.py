@@ -6,18 +6,25 @@ A new field of the model with a default therefore leaves the hash of everything 
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any
 
 from stackfile import digest
 
 _ALWAYS = frozenset({"spec_version"})
+_PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
+_NEVER = object()
+"""Equal to nothing: the default of a field that has none, or that is always written."""
 
 
 def compact(value: object) -> Any:
     """Plain data of `value` without the fields that equal their default."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _compact_fields(value)
+    kind: type[Any] = type(value)
+    if kind in _PLAIN:
+        return value
+    if rows := _rows(kind):
+        return _compact_fields(value, rows)
     if isinstance(value, dict):
         return {str(key): compact(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -35,16 +42,26 @@ def spec_hash(value: object) -> str:
     return digest.sha256(canonical(value))
 
 
-def _compact_fields(value: Any) -> dict[str, Any]:
+def _compact_fields(value: object, rows: tuple[tuple[str, object], ...]) -> dict[str, Any]:
     result = {}
-    for row in fields(value):
-        item = getattr(value, row.name)
-        if row.name in _ALWAYS or not _is_default(row, item):
-            result[row.name] = compact(item)
+    for name, default in rows:
+        item = getattr(value, name)
+        if item is not default and item != default:
+            result[name] = compact(item)
     return result
 
 
-def _is_default(row: Field[Any], item: object) -> bool:
-    if row.default is not MISSING:
-        return bool(item == row.default)
-    return row.default_factory is not MISSING and bool(item == row.default_factory())
+@cache
+def _rows(kind: type[Any]) -> tuple[tuple[str, object], ...]:
+    """(name, default) of the fields of a dataclass; nothing for another type."""
+    if not hasattr(kind, "__dataclass_fields__"):
+        return ()
+    return tuple((row.name, _default(row.name, row.default, row.default_factory)) for row in fields(kind))
+
+
+def _default(name: str, default: object, factory: Any) -> object:
+    if name in _ALWAYS:
+        return _NEVER
+    if default is not MISSING:
+        return default
+    return factory() if factory is not MISSING else _NEVER
