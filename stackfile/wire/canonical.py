@@ -6,8 +6,7 @@ A new field of the model with a default therefore leaves the hash of everything 
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
-from functools import cache
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from stackfile import digest
@@ -17,13 +16,15 @@ _PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
 _NEVER = object()
 """Equal to nothing: the default of a field that has none, or that is always written."""
 
+_tables: dict[type[object], tuple[tuple[str, object], ...]] = {}
+
 
 def compact(value: object) -> Any:
     """Plain data of `value` without the fields that equal their default."""
-    kind: type[Any] = type(value)
+    kind = type(value)
     if kind in _PLAIN:
         return value
-    if rows := _rows(kind):
+    if rows := _rows(value):
         return _compact_fields(value, rows)
     if isinstance(value, dict):
         return {str(key): compact(item) for key, item in value.items()}
@@ -51,12 +52,15 @@ def _compact_fields(value: object, rows: tuple[tuple[str, object], ...]) -> dict
     return result
 
 
-@cache
-def _rows(kind: type[Any]) -> tuple[tuple[str, object], ...]:
+def _rows(value: object) -> tuple[tuple[str, object], ...]:
     """(name, default) of the fields of a dataclass; nothing for another type."""
-    if not hasattr(kind, "__dataclass_fields__"):
-        return ()
-    return tuple((row.name, _default(row.name, row.default, row.default_factory)) for row in fields(kind))
+    kind = type(value)
+    rows = _tables.get(kind)
+    if rows is None:
+        known = fields(kind) if is_dataclass(kind) else ()
+        rows = tuple((row.name, _default(row.name, row.default, row.default_factory)) for row in known)
+        _tables[kind] = rows
+    return rows
 
 
 def _default(name: str, default: object, factory: Any) -> object:
