@@ -310,6 +310,8 @@ def _network_record(project: str, resource: NetworkResource) -> NetworkRecord:
         enable_ipv6=resource.enable_ipv6,
         labels={**resource.labels, **marks},
         options=dict(resource.options),
+        ip_ranges=resource.ip_ranges,
+        reserved=resource.reserved,
     )
 
 

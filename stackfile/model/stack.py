@@ -267,6 +267,11 @@ class Resources:
     blkio_weight: int = 0
     blkio: tuple[BlkioLimit, ...] = ()
 
+    @property
+    def cpu_time(self) -> int:
+        """CPUs in billionths, whichever way they are given."""
+        return self.nano_cpus or max(self.cpu_quota, 0) * 1_000_000_000 // (self.cpu_period or 100_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:

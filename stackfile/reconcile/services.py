@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stackfile import wire
-from stackfile.errors import NotFoundError, UsageError
+from stackfile.errors import ActionError, NotFoundError, UsageError
 from stackfile.model.container import ContainerRecord, ContainerSpec
 from stackfile.model.observed import Drift
 from stackfile.model.plan import Action, Cause, Change, Disruption, Instance, Note
@@ -57,6 +57,7 @@ def specs(context: Context, name: str) -> dict[int, ContainerSpec]:
 def decide(context: Context, name: str) -> Decision:
     """Compare the wanted replicas of a service with its containers. Raises NotFoundError (`image-not-found`)."""
     service = context.stack.services[name]
+    _check_platform(context, service)
     _check_image(context, service)
     wanted = specs(context, name)
     replicas = sort(context.containers.get(name, []), wanted)
@@ -69,6 +70,21 @@ def decide(context: Context, name: str) -> Decision:
     for action in decision.actions:
         context.note(action)
     return decision
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def _check_platform(context: Context, service: Service) -> None:
+    """`platform` may name the machine's alone. Raises ActionError (`platform-missing`)."""
+    if not service.platform:
+        return
+    found = context.observed.architecture
+    own = _ARCHITECTURES.get(found, found)
+    if not set(service.platform.split("/")[:2]) <= {"linux", found, own}:
+        origin = places.find(context.stack.origins, f"service.{service.name}", "platform")
+        message = f"service {service.name} is for {service.platform}, this machine is linux/{own}"
+        raise ActionError("platform-missing", message, at=origin.at if origin else None)
 
 
 def _check_image(context: Context, service: Service) -> None:

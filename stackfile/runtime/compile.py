@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stackfile.errors import ActionError
-from stackfile.model.container import ContainerSpec, ExecSpec
+from stackfile.model.container import ContainerSpec, ExecSpec, LogConfig
 from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Mount, Ulimit
 from stackfile.runtime import capabilities, seccomp
@@ -49,6 +49,8 @@ DEFAULT_DEVICES: tuple[Device, ...] = (
     Device(path="/dev/tty", kind="c", major=5, minor=0),
 )
 DEFAULT_SHM = 64 << 20
+_UNLOGGED = 1 << 20
+"""Bytes that are kept of output that is not logged."""
 
 RLIMITS = {
     "cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8, "as": 9,
@@ -74,13 +76,17 @@ def compile_container(
     cgroup: CgroupHandle,
     network: str = "join",
     argv: Sequence[str] = (),
+    devices: Sequence[Device] = (),
+    join_pid: str = "",
+    join_ipc: str = "",
 ) -> Instructions:
     """Everything the shim needs for one container.
 
     `environment`: `NAME=value` of the container itself, secrets resolved; it goes over the image's and the defaults
     (a bare `NAME` takes the variable away). `mounts`: volumes, binds, configs and secrets as paths of the host; the
     tmpfs mounts of the spec are added here. `files_dir` holds `hosts`, `hostname`, `resolv.conf` ("" for none).
-    `network`: join, new or host. `argv` overrides spec and image (build steps).
+    `network`: join, new or host. `argv` overrides spec and image (build steps). `devices` are those of the spec as
+    the machine has them; `join_pid` and `join_ipc` the ids of containers whose namespaces it shares.
 
     Raises ActionError (`bad-request`): no command, unknown capability, ulimit or option.
     """
@@ -110,7 +116,7 @@ def compile_container(
         ),
         mounts=_by_depth([*_own_files(files_dir, mounts), *mounts]),
         tmpfs=tuple(_tmpfs(mount) for mount in spec.mounts if mount.type == "tmpfs"),
-        devices=DEFAULT_DEVICES + (_host_devices(machine) if spec.privileged else ()),
+        devices=_devices(devices, machine, privileged=spec.privileged),
         masked_paths=() if spec.privileged or "systempaths=unconfined" in spec.security_opt else MASKED_PATHS,
         readonly_paths=() if spec.privileged or "systempaths=unconfined" in spec.security_opt else READONLY_PATHS,
         sysctls=tuple(sorted(spec.sysctls.items())),
@@ -119,11 +125,15 @@ def compile_container(
         network=network,
         pid_host=spec.pid_mode == "host",
         ipc_host=spec.ipc_mode == "host",
+        uts_host=spec.uts_mode == "host",
+        cgroup_host=spec.cgroup_mode == "host",
+        join_pid=join_pid,
+        join_ipc=join_ipc,
         privileged=spec.privileged,
         init=spec.init,
         stdin_open=spec.stdin_open,
         run_dir=run_dir,
-        logs=Logs(directory=log_dir, max_size=spec.log.max_size, max_files=max(spec.log.max_files, 1)),
+        logs=_logs(spec.log, log_dir),
         warnings=tuple(warnings),
     )
 
@@ -288,6 +298,19 @@ def _tmpfs(mount: Mount) -> TmpfsMount:
     if mount.read_only:
         options = (*options, "ro")
     return TmpfsMount(target=mount.target, size=mount.tmpfs_size, mode=mount.tmpfs_mode, options=options)
+
+
+def _logs(log: LogConfig, directory: str) -> Logs:
+    """Where output goes. Of driver `none` only the last is kept, for whoever is attached."""
+    if log.driver == "none":
+        return Logs(directory=directory, max_size=_UNLOGGED, max_files=1)
+    return Logs(directory=directory, max_size=log.max_size, max_files=max(log.max_files, 1))
+
+
+def _devices(own: Sequence[Device], machine: Machine, *, privileged: bool) -> tuple[Device, ...]:
+    """The nodes of /dev; later ones replace earlier ones at the same path."""
+    found = (*DEFAULT_DEVICES, *(_host_devices(machine) if privileged else ()), *own)
+    return tuple({device.path: device for device in found}.values())
 
 
 def _host_devices(machine: Machine) -> tuple[Device, ...]:

@@ -92,7 +92,8 @@ class Containers:
                 if given.stdin_open:
                     streams.stdin, child_input = stdio.make_input(given.run_dir, account)
                     self._hold(f"stdin/{key}", [streams.stdin])
-            forked = launch.fork_container(given, (child_input, *ends) if ends else (), netns)
+            beside = [self._live(each).main.pidfd if each else -1 for each in (given.join_pid, given.join_ipc)]
+            forked = launch.fork_container(given, (child_input, *ends) if ends else (), netns, *beside)
         except BaseException:
             for fd in readers:
                 os.close(fd)

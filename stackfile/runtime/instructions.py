@@ -153,6 +153,11 @@ class Instructions:
     network: str = "join"
     pid_host: bool = False
     ipc_host: bool = False
+    uts_host: bool = False
+    cgroup_host: bool = False
+    join_pid: str = ""
+    """Id of the container whose pid namespace it shares; as `join_ipc`, whose /dev/shm it has too."""
+    join_ipc: str = ""
     privileged: bool = False
     """/sys and the cgroup view are writable, all devices of the host are there."""
     init: bool = False

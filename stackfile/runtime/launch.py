@@ -74,17 +74,26 @@ class _Groups:
                 os.close(fd)
 
 
-def fork_container(given: Instructions, stdio: tuple[int, ...], netns: int) -> Forked:
-    """Fork a container's first process into its namespaces. Raises KernelError."""
-    flags = syscalls.NEWNS | syscalls.NEWUTS
-    flags |= 0 if given.pid_host else syscalls.NEWPID
-    flags |= 0 if given.ipc_host else syscalls.NEWIPC
+def fork_container(
+    given: Instructions, stdio: tuple[int, ...], netns: int, pid_of: int = -1, ipc_of: int = -1
+) -> Forked:
+    """Fork a container's first process into its namespaces.
+
+    `pid_of` and `ipc_of` are pidfds of the main processes whose namespaces it shares. Raises ConflictError
+    (`not-running`) when one of them ends meanwhile, KernelError.
+    """
+    flags = syscalls.NEWNS
+    flags |= 0 if given.uts_host else syscalls.NEWUTS
+    flags |= 0 if given.pid_host or pid_of >= 0 else syscalls.NEWPID
+    flags |= 0 if given.ipc_host or ipc_of >= 0 else syscalls.NEWIPC
     flags |= syscalls.NEWNET if given.network == "new" else 0
 
     def child(sock: socket.socket, tasks: list[int]) -> None:
-        container_child.run(given, sock, stdio, tasks, netns if given.network == "join" else -1)
+        container_child.run(given, sock, stdio, tasks, netns if given.network == "join" else -1, ipc_of)
 
-    return _fork(flags, given.cgroup, child)
+    if pid_of < 0:
+        return _fork(flags, given.cgroup, child)
+    return _fork_beside(pid_of, given.join_pid, flags, given.cgroup, child)
 
 
 def fork_exec(given: ExecInstructions, stdio: tuple[int, ...], container: int) -> Forked:
@@ -92,18 +101,25 @@ def fork_exec(given: ExecInstructions, stdio: tuple[int, ...], container: int) -
 
     Raises ConflictError (`not-running`) when the container ends meanwhile, KernelError.
     """
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def child(sock: socket.socket, tasks: list[int]) -> None:
         exec_child.run(given, sock, stdio, tasks, container)
 
+    return _fork_beside(container, given.container, 0, given.cgroup, child)
+
+
+def _fork_beside(
+    main: int, identity: str, flags: int, cgroup: CgroupHandle, child: Callable[[socket.socket, list[int]], None]
+) -> Forked:
+    """Fork into the pid namespace of the pidfd `main`, which is container `identity`'s."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         # This moves children of ours, not ourselves: one fork instead of two.
-        syscalls.setns(container, syscalls.NEWPID, "the container's pid namespace")
-        return _fork(0, given.cgroup, child)
+        syscalls.setns(main, syscalls.NEWPID, "the container's pid namespace")
+        return _fork(flags, cgroup, child)
     except KernelError as error:
         if error.errno in (errno.ESRCH, errno.ENOMEM):
-            raise ConflictError("not-running", f"container {given.container[:12]} is not running") from error
+            raise ConflictError("not-running", f"container {identity[:12]} is not running") from error
         raise
     finally:
         syscalls.setns(own, syscalls.NEWPID, "own pid namespace")

@@ -98,11 +98,15 @@ class Execs:
     async def capture(
         self, container: Container, argv: Sequence[str], *, timeout: float, limit: int
     ) -> tuple[int, str]:
-        """Run a command to its end: (exit code, at most `limit` bytes of its output).
+        """`run` of a plain command."""
+        return await self.run(container, ExecSpec(argv=tuple(argv)), timeout=timeout, limit=limit)
+
+    async def run(self, container: Container, spec: ExecSpec, *, timeout: float, limit: int) -> tuple[int, str]:
+        """Run a command to its end, without events: (exit code, at most `limit` bytes of its output).
 
         A command that takes longer than `timeout` seconds is killed; its code is -1 and the output says so.
         """
-        item = self._new(container, ExecSpec(argv=tuple(argv)))
+        item = self._new(container, spec)
         item.probe = True
         try:
             streams = await self._run(item, False)

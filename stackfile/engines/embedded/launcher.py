@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+from dataclasses import replace
 
 from stackfile import log
 from stackfile.engines.embedded import process
@@ -16,7 +17,6 @@ from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import SHARED, Namespaces
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
-from stackfile.errors import ConflictError
 from stackfile.images.snapshots import RootMount
 from stackfile.model.image import ImageConfig
 from stackfile.paths import ensure_private
@@ -173,7 +173,7 @@ class Launcher:
             identity=container.id,
             hostname=self.hostname(container),
             environment=process.environment(container.spec, self._mounts.secrets(container)),
-            mounts=(*self._mounts.binds(container, image), *files),
+            mounts=(*self._binds(container, image), *files),
             files_dir=f"{run_dir}/etc",
             log_dir=log_directory(self._core, container.id),
             run_dir=run_dir,
@@ -182,19 +182,23 @@ class Launcher:
             cgroup=handle,
             network="host" if container.spec.network_mode == "host" else "join",
             devices=devices.resolve(container.spec.devices)[0],
-            join_pid=self._joined(container, container.spec.pid_mode),
-            join_ipc=self._joined(container, container.spec.ipc_mode),
+            join_pid=self._joined(container.spec.pid_mode),
+            join_ipc=self._joined(container.spec.ipc_mode),
         )
 
-    def _joined(self, container: Container, mode: str) -> str:
-        """Id of the container whose namespace `mode` names. ConflictError (`not-running`)."""
-        if not mode.startswith(SHARED):
-            return ""
-        other = self._registry.find(mode.removeprefix(SHARED))
-        if not other.alive:
-            message = f"container {container.name} shares a namespace of {other.name}"
-            raise ConflictError("not-running", message, cause=f"{other.name} is not running")
-        return other.id
+    def _joined(self, mode: str) -> str:
+        """Id of the container whose namespace `mode` names."""
+        return self._registry.find(mode.removeprefix(SHARED)).id if mode.startswith(SHARED) else ""
+
+    def _binds(self, container: Container, image: ImageConfig) -> list[BindMount]:
+        """Its own mounts, and those of the containers in `volumes_from` where it has none."""
+        found = {bind.target: bind for bind in self._mounts.binds(container, image)}
+        for source in container.spec.volumes_from:
+            name, _, mode = source.partition(":")
+            other = self._registry.find(name)
+            for bind in self._binds(other, self.image(other)):
+                found.setdefault(bind.target, replace(bind, read_only=bind.read_only or mode == "ro"))
+        return list(found.values())
 
     def hostname(self, container: Container) -> str:
         """Its own, that of whose network it shares, or the short id."""

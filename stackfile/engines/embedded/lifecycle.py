@@ -14,6 +14,7 @@ from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.health import effective
+from stackfile.engines.embedded.hooks import Hooks
 from stackfile.engines.embedded.labelled import attributes
 from stackfile.engines.embedded.launcher import Launcher
 from stackfile.engines.embedded.ports import Ports
@@ -59,6 +60,7 @@ class Lifecycle:
         self._ports = ports
         self._bus = bus
         self._containers = containers
+        self._hooks = Hooks(execs)
 
     # ---- start
 
@@ -81,7 +83,8 @@ class Lifecycle:
                 if container.spec.auto_remove:
                     spawn(self._auto_remove(container), f"removal of {container.name}")
                 raise
-            return True
+        await self._hooks.after_start(container)
+        return True
 
     async def start_again(self, container: Container) -> None:
         """Start by policy; a failure counts as one more end."""
@@ -159,7 +162,9 @@ class Lifecycle:
                 return False
             exits = container.exits
         if not waiting:
-            await self._end(container, number, exits, self._grace(container) if timeout is None else timeout)
+            grace = self._grace(container) if timeout is None else timeout
+            await self._hooks.before_stop(container, grace)
+            await self._end(container, number, exits, grace)
         self._bus.publish("container", "stop", container.id, attributes(container))
         return True
 

@@ -160,6 +160,7 @@ class Mounts:
             target=mount.target,
             read_only=mount.read_only,
             propagation=mount.propagation,
+            recursive=mount.recursive,
             subpath=mount.subpath,
         )
 

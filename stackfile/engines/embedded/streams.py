@@ -159,7 +159,12 @@ class Streams:
         return ContainerStreams(self._core, container, self._readers, stdin=stdin, follower=follower)
 
     async def logs(self, container: Container, query: LogQuery) -> AsyncIterator[LogChunk]:
-        """Lines, by time; with `follow` until the container has ended (restarts by policy included)."""
+        """Lines, by time; with `follow` until the container has ended (restarts by policy included).
+
+        Of a container with driver `none` there are none.
+        """
+        if container.spec.log.driver == "none":
+            return
         directory = log_directory(self._core, container.id)
         self._readers.enter(container.id)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from stackfile.errors import KernelError
 from stackfile.model.stack import Resources
-from stackfile.runtime.cgroup import details
+from stackfile.runtime.cgroup import blkio, details
 from stackfile.runtime.cgroup.hierarchy import (
     Hierarchies,
     make_directory,
@@ -58,6 +58,10 @@ class Memory(Controller):
                 write_text(f"{path}/{name}", str(value))
         if resources.memory_reservation or not fresh:
             write_text(f"{path}/memory.soft_limit_in_bytes", str(resources.memory_reservation or -1))
+        if resources.swappiness is not None:
+            write_text(f"{path}/memory.swappiness", str(resources.swappiness))
+        if resources.oom_kill_disable or (not fresh and os.path.exists(f"{path}/memory.oom_control")):
+            write_text(f"{path}/memory.oom_control", str(int(resources.oom_kill_disable)))
 
     def facts(self, path: str) -> Facts:
         files = {
@@ -84,9 +88,10 @@ class Cpu(Controller):
     name = "cpu"
 
     def apply(self, path: str, resources: Resources, fresh: bool) -> None:
-        if resources.nano_cpus:
-            write_text(f"{path}/cpu.cfs_period_us", str(PERIOD))
-            write_text(f"{path}/cpu.cfs_quota_us", str(quota(resources.nano_cpus)))
+        given, period = cpu_time(resources)
+        if given:
+            write_text(f"{path}/cpu.cfs_period_us", str(period))
+            write_text(f"{path}/cpu.cfs_quota_us", str(given))
         elif not fresh:
             write_text(f"{path}/cpu.cfs_quota_us", "-1")
         if resources.cpu_shares or not fresh:
@@ -100,6 +105,13 @@ class Cpu(Controller):
             "nano_cpus": (str(given * 1_000_000_000 // period), f"{path}/cpu.cfs_quota_us"),
             "cpu_shares": (str(shares), f"{path}/cpu.shares"),
         }
+
+
+def cpu_time(resources: Resources) -> tuple[int, int]:
+    """(quota, period) in microseconds; a quota of 0 is no limit."""
+    if resources.nano_cpus or resources.cpu_quota <= 0:
+        return (quota(resources.nano_cpus) if resources.nano_cpus else 0), PERIOD
+    return resources.cpu_quota, resources.cpu_period or PERIOD
 
 
 def quota(nano_cpus: int) -> int:
@@ -141,8 +153,22 @@ class Pids(Controller):
         return {"pids": (str(read_number(f"{path}/pids.max")), f"{path}/pids.max")}
 
 
-CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids())
-"""Those with something to write; cpuacct, blkio, freezer and devices are joined all the same."""
+class Blkio(Controller):
+    name = "blkio"
+
+    def apply(self, path: str, resources: Resources, fresh: bool) -> None:
+        rows = blkio.v1_rows(resources.blkio)
+        if not fresh:
+            rows = [*blkio.lifted(path, blkio.V1_FILES, rows, "0"), *rows]
+        if resources.blkio_weight or not fresh:
+            rows.append(("blkio.bfq.weight", str(resources.blkio_weight or 100)))
+        for file, row in rows:
+            if os.path.exists(f"{path}/{file}"):  # weights are BFQ's, and not on every machine
+                write_text(f"{path}/{file}", row)
+
+
+CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids(), Blkio())
+"""Those with something to write; cpuacct, freezer and devices are joined all the same."""
 
 
 def device_text(rule: DeviceRule) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from stackfile.errors import KernelError
 from stackfile.kernel import bpf
 from stackfile.model.stack import Resources
-from stackfile.runtime.cgroup import details
+from stackfile.runtime.cgroup import blkio, details
 from stackfile.runtime.cgroup.devices import device_program
 from stackfile.runtime.cgroup.hierarchy import (
     Hierarchies,
@@ -22,7 +22,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     write_text,
 )
 from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
-from stackfile.runtime.cgroup.v1 import PERIOD, Facts, quota
+from stackfile.runtime.cgroup.v1 import PERIOD, Facts, cpu_time
 from stackfile.runtime.instructions import CgroupHandle
 
 WANTED = ("cpuset", "cpu", "io", "memory", "pids")
@@ -35,6 +35,10 @@ class Controller:
 
     def files(self, resources: Resources) -> list[tuple[str, str]]:
         """(file, value) of every limit, values that mean no limit included."""
+        return []
+
+    def lift(self, path: str, resources: Resources) -> list[tuple[str, str]]:
+        """(file, value) that takes away limits of a live group which `files` does not name."""
         return []
 
     def facts(self, path: str) -> Facts:
@@ -71,8 +75,8 @@ class Cpu(Controller):
     name = "cpu"
 
     def files(self, resources: Resources) -> list[tuple[str, str]]:
-        given = str(quota(resources.nano_cpus)) if resources.nano_cpus else "max"
-        return [("cpu.max", f"{given} {PERIOD}"), ("cpu.weight", str(weight(resources.cpu_shares)))]
+        given, period = cpu_time(resources)
+        return [("cpu.max", f"{given or 'max'} {period}"), ("cpu.weight", str(weight(resources.cpu_shares)))]
 
     def facts(self, path: str) -> Facts:
         row = read_text(f"{path}/cpu.max").split()
@@ -114,7 +118,19 @@ class Pids(Controller):
         return {"pids": (str(read_number(f"{path}/pids.max")), f"{path}/pids.max")}
 
 
-CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids())
+class Io(Controller):
+    name = "io"
+
+    def files(self, resources: Resources) -> list[tuple[str, str]]:
+        weights = [("io.bfq.weight", str(resources.blkio_weight))] if resources.blkio_weight else []
+        return [*weights, *blkio.v2_rows(resources.blkio)]
+
+    def lift(self, path: str, resources: Resources) -> list[tuple[str, str]]:
+        none = "rbps=max wbps=max riops=max wiops=max"
+        return blkio.lifted(path, ("io.max",), blkio.v2_rows(resources.blkio), none)
+
+
+CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids(), Io())
 
 
 def _or_max(number: int) -> str:
@@ -170,7 +186,7 @@ class Tree:
     def update(self, identity: str, resources: Resources) -> None:
         path = self._path(identity)
         for controller in self._limited():
-            for file, value in controller.files(resources):
+            for file, value in (*controller.lift(path, resources), *controller.files(resources)):
                 if os.path.exists(f"{path}/{file}"):
                     write_text(f"{path}/{file}", value)
 

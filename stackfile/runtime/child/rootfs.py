@@ -23,8 +23,11 @@ _LINKS = (
 _TTY_GROUP = 5
 
 
-def build(container: Instructions, channel: Channel) -> int:
-    """Make the whole tree below the mount point, in this process's mount namespace; its root's descriptor."""
+def build(container: Instructions, channel: Channel, shm: int = -1) -> int:
+    """Make the whole tree below the mount point, in this process's mount namespace; its root's descriptor.
+
+    `shm` is a mount for /dev/shm, -1 for one of its own.
+    """
     os.umask(0)
     point = f"{container.run_dir}/rootfs"
     with channel.step("mount the root file system"):
@@ -34,7 +37,7 @@ def build(container: Instructions, channel: Channel) -> int:
     with channel.step("mount /proc"), FileSystem("proc") as fs:
         _place(fs.mount(_CLOSED), root, "/proc")
     with channel.step("make /dev"):
-        _make_dev(container, root)
+        _make_dev(container, root, shm)
     with channel.step("mount /sys"):
         _mount_sys(container, root)
     _mount_all(container, root, channel)
@@ -86,7 +89,7 @@ def _tmpfs(attributes: int, **options: str) -> int:
         return fs.mount(attributes)
 
 
-def _make_dev(container: Instructions, root: int) -> None:
+def _make_dev(container: Instructions, root: int, shm: int) -> None:
     dev = _tmpfs(ATTR_NOSUID | mounts.ATTR_STRICTATIME, mode="755", size="65536k")
     for device in container.devices:
         _make_node(device, dev)
@@ -99,7 +102,9 @@ def _make_dev(container: Instructions, root: int) -> None:
         for key, value in (("ptmxmode", "0666"), ("mode", "0620"), ("gid", str(_TTY_GROUP))):
             fs.set(key, value)
         _place(fs.mount(ATTR_NOSUID | ATTR_NOEXEC), root, "/dev/pts")
-    if container.ipc_host:
+    if shm >= 0:
+        _place(shm, root, "/dev/shm")
+    elif container.ipc_host:
         _place(mounts.clone_tree("/dev/shm", recursive=False), root, "/dev/shm")
     else:
         _place(_tmpfs(_CLOSED, mode="1777", size=str(container.shm_size)), root, "/dev/shm")
