@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from stackfile import wire
-from stackfile.api import commands
 from stackfile.api import commands, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Transport, path_of
@@ -53,6 +52,8 @@ class Client:
         self._transport.close()
 
     def __enter__(self) -> Self:
+        self.environ: Mapping[str, str] = os.environ
+        """Says where the caller keeps credentials for registries (HOME, DOCKER_CONFIG)."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -115,7 +116,8 @@ class Client:
         plan, stack = wire.read_plan(document)
         _, uploads = inputs.check(stack, plan.fingerprint.inputs, self.keys)
         self._send(uploads)
-        return self._job({"kind": "apply", "plan": document, "secrets": dict(secrets), "options": options})
+        body = {"kind": "apply", "plan": document, "secrets": dict(secrets), "options": options}
+        return self._job({**body, "credentials": self._credentials(stack, "")})
 
     def keys(self, contents: Sequence[bytes]) -> list[str]:
         """HMACs of contents under the engine's key."""
@@ -128,16 +130,24 @@ class Client:
 
     def up(self, stack: Stack, options: UpOptions = UpOptions()) -> Iterator[JobEvent]:  # noqa: B008
         """Make the machine match. Closing the iterator counts as an interrupt."""
-        return self._job({"kind": "up", "stack": self.upload(commands.resolve(stack)), "options": options})
+        body = {"kind": "up", "stack": self.upload(commands.resolve(stack)), "options": options}
+        return self._job({**body, "credentials": self._credentials(stack, options.pull)})
 
     def down(self, project: str, options: DownOptions = DownOptions()) -> Iterator[JobEvent]:  # noqa: B008
         return self._job({"kind": "down", "project": project, "options": options})
 
     def build(self, stack: Stack, names: Sequence[str] = (), no_cache: bool = False) -> Iterator[JobEvent]:
         """Build the named stack images (all when empty) and what they stand on."""
-        return self._job(
-            {"kind": "build", "stack": self.upload(stack), "names": list(names), "options": {"no_cache": no_cache}}
-        )
+        body = {"kind": "build", "stack": self.upload(stack), "names": list(names), "options": {"no_cache": no_cache}}
+        return self._job({**body, "credentials": self._credentials(stack, "")})
+
+    def pull(self, stack: Stack, names: Sequence[str] = (), policy: str = "always") -> Iterator[JobEvent]:
+        """Pull the images of the named services (all when empty) that are not the stack's own.
+
+        `policy` missing leaves alone what is here.
+        """
+        body = {"kind": "pull", "stack": stack, "names": list(names), "options": {"policy": policy}}
+        return self._job({**body, "credentials": self._credentials(stack, policy)})
 
     def lifecycle(self, verb: str, project: str, services: Sequence[str] = (), **options: object) -> Iterator[JobEvent]:
         """verb: start, stop, restart, kill, rm. Options as the verb has them (timeout, signal, volumes, force)."""
@@ -199,7 +209,12 @@ class Client:
         return wire.decode(self._get("images", ref), ImageRecord)
 
     def pull_image(
-        self, ref: str, *, platform: str = "", auth: RegistryAuth = RegistryAuth(), told: Told = _silent  # noqa: B008
+        self,
+        ref: str,
+        *,
+        platform: str = "",
+        auth: RegistryAuth = RegistryAuth(),  # noqa: B008
+        told: Told = _silent,
     ) -> ImageRecord:
         """Bring an image from its registry. `auth` is used for this alone; `told` hears of the progress."""
         return transfers.pull(self._transport, ref, platform, auth, told)
@@ -218,6 +233,10 @@ class Client:
         if not repository or "/" in name:
             repository, name = tag, "latest"
         self._transport.json("POST", path_of("images", ref, "tag", repo=repository, tag=name))
+    def check_registry(self, host: str, auth: RegistryAuth) -> None:
+        """ActionError (`registry-denied`, `registry-unreachable`) unless the registry takes these credentials."""
+        self._post({"host": host, "auth": auth}, "registry-check", timeout=None, what=f"answer of registry {host}")
+
 
     def remove_image(self, ref: str, *, force: bool = False) -> list[tuple[str, str]]:
         """("untagged", name) and ("deleted", id) pairs. ConflictError (`in-use`)."""
@@ -415,3 +434,8 @@ def parse_time(text: str) -> int:
     whole, _, fraction = text.removesuffix("Z").partition(".")
     seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
     return seconds * 10**9 + int((fraction + "000000000")[:9])
+    def _credentials(self, stack: Stack, pull: str) -> dict[str, RegistryAuth]:
+        from stackfile.api.credentials import Credentials
+
+        return Credentials(self.environ).of_stack(stack, pull, self.images)
+

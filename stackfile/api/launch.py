@@ -44,6 +44,7 @@ def connect(
     settings = settings_module.load(environ)
     address = parse_address(named) if named else Address(path=settings.socket)
     client = Client(Transport(address))
+    client.environ = environ
     try:
         ping = client.ping()
     except EngineError as error:

@@ -74,7 +74,13 @@ class ContainerProvider:
     # ---------------------------------------------------------------- images
 
     async def build_image(self, work: Work, name: str, progress: Progress) -> Result:
-        result = await self._engine.image_build(_stack(work).images, name, no_cache=work.no_cache, progress=progress)
+        result = await self._engine.image_build(
+            _stack(work).images,
+            name,
+            no_cache=work.no_cache,
+            progress=progress,
+            credentials=work.credentials,
+        )
         cached = bool(result.steps) and all(step.cached for step in result.steps)
         return Result(word="cached" if cached else "built", detail=result.summary, image=result.image)
 
