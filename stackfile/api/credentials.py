@@ -12,11 +12,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from stackfile.errors import ActionError, UsageError
-from stackfile.model.image import RegistryAuth
+from stackfile.model.image import ImageRecord, RegistryAuth
+from stackfile.model.stack import Stack
 
 _HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
@@ -46,6 +47,29 @@ class Credentials:
         """By host, for the registries of these references; those without credentials are left out."""
         found = {host: self.get(host) for host in {registry_of(reference) for reference in references}}
         return {host: auth for host, auth in found.items() if auth != RegistryAuth()}
+
+    def of_stack(self, stack: Stack, pull: str, here: Callable[[], Iterable[ImageRecord]]) -> dict[str, RegistryAuth]:
+        """By host, for what an `up` or a `build` of this stack may pull; `here` gives the engine's images.
+
+        Helpers take their time, so they are only asked about images that are not here, or pulled in any case. A
+        Dockerfile may name any registry: with one, all credentials of the file go along, as `docker build` sends them.
+        """
+        if not os.path.exists(self.path):
+            return {}
+        always = pull == "always"
+        known = {tag for record in here() for tag in record.tags}
+        recipes = [image for image in stack.images.values() if image.build is None]
+        wanted = {image.base for image in recipes if not image.base_is_stack_image} - {"scratch"}
+        for service in stack.services.values():
+            if not service.image_is_stack_image:
+                wanted.add(service.image)
+                always = always or service.pull_policy not in ("", "missing", "if_not_present", "never", "build")
+        found = self.of_references(ref for ref in wanted if always or _full(ref) not in known)
+        if any(image.build is not None for image in stack.images.values()):
+            auths = self._read().get("auths") or {}
+            listed = {_HUB if key == _HUB_KEY else _host(key): entry for key, entry in auths.items() if entry}
+            found = {**{host: _of_entry(entry, self.path) for host, entry in listed.items()}, **found}
+        return found
 
     def get(self, host: str) -> RegistryAuth:
         """Raises UsageError (`bad-setting`) for a file that cannot be read, ActionError (`action-failed`) for a helper
@@ -135,6 +159,15 @@ class Credentials:
         if not isinstance(answer, dict):
             raise ActionError("action-failed", f"{program} {verb} does not answer with JSON")
         return answer
+
+
+def _full(reference: str) -> str:
+    """The full name, as the engine lists it."""
+    host = registry_of(reference)
+    rest = reference.partition("/")[2] if reference.startswith(f"{host}/") else reference
+    if host == _HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return f"{host}/{rest}" if ":" in rest.rpartition("/")[2] else f"{host}/{rest}:latest"
 
 
 def _key(host: str) -> str:

@@ -144,6 +144,12 @@ class Engine(Protocol):
         """
         ...
 
+    async def registry_check(self, domain: str, auth: RegistryAuth) -> None:
+        """ActionError (`registry-denied`, `registry-unreachable`, `pull-failed`) unless the registry takes these
+        credentials.
+        """
+        ...
+
     async def image_load(
         self, data: AsyncIterator[bytes], *, platform: str = "", told: Transferred | None = None
     ) -> Sequence[ImageRecord]:
@@ -171,8 +177,11 @@ class Engine(Protocol):
         no_cache: bool = False,
         progress: Progress | None = None,
         report: Callable[[BuildStep], None] | None = None,
+        credentials: Mapping[str, RegistryAuth] = {},
     ) -> BuildResult:
         """Build one stack image whose bases are built already. ActionError (`build-failed`).
+
+        What it stands on and is not here is pulled, with the `credentials` of its registry.
 
         `report` is told the instructions of a Dockerfile one by one; `progress` then gets their output alone.
         """

@@ -72,8 +72,8 @@ class Authorization:
 
     def _token(self, challenge: Challenge, scope: str) -> str:
         realm = challenge.parameters["realm"]
-        parameters = {"service": challenge.parameters.get("service", "")}
-        parameters["scope"] = scope
+        wanted = {"service": challenge.parameters.get("service", ""), "scope": scope}
+        parameters = {name: value for name, value in wanted.items() if value}
         basic = (self._auth.username, self._auth.password) if self._auth.password else None
         form = bool(self._auth.identity_token)
         if form:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 PLANNED = (
     option("--build", "build images that are not up to date (the default)"),
     option("--no-build", "use images as they are", negates="build"),
+    option(
+        "--pull",
+        "pull images of registries: always, missing or never (else as each service says)",
+        "POLICY",
+        choices=("always", "missing", "never"),
+    ),
     option("--force-recreate", "recreate containers though nothing changed"),
     option("--no-recreate", "leave existing containers as they are"),
     option("--no-deps", "without the services that the named ones depend on"),
@@ -94,6 +100,7 @@ def options_of(context: Context, arguments: Arguments, services: Sequence[str], 
         timeout=arguments.integer("timeout") or 0,
         stop_timeout=arguments.integer("stop-timeout"),
         parallel=context.parallel,
+        pull=arguments.text("pull"),
     )
 
 

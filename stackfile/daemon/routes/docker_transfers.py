@@ -147,6 +147,22 @@ async def _identity(call: Call, reference: str) -> str:
         return ""
 
 
+@table.post("/auth")
+async def login(call: Call) -> web.StreamResponse:
+    """`docker login`: whether the registry takes the credentials. Nothing is kept."""
+    body = await call.json()
+    host = values.text(body, "serveraddress").partition("://")[2] or values.text(body, "serveraddress")
+    host = host.partition("/")[0]
+    domain = "docker.io" if host in ("", "index.docker.io") else host
+    try:
+        await call.services.engine.registry_check(domain, _decoded(body))
+    except ActionError as error:
+        if error.reason != "registry-denied":
+            raise
+        return responses.json({"message": f"Get https://{domain}/v2/: unauthorized: {error.cause}"}, 401)
+    return responses.json({"Status": "Login Succeeded", "IdentityToken": ""})
+
+
 def _auth(call: Call) -> RegistryAuth:
     """The X-Registry-Auth header: URL-safe base64 of JSON. What it holds is never part of an error."""
     header = call.request.headers.get("X-Registry-Auth", "")
@@ -158,6 +174,10 @@ def _auth(call: Call) -> RegistryAuth:
         plain = None
     if not isinstance(plain, dict):
         raise ActionError("bad-request", "the X-Registry-Auth header is malformed")
+    return _decoded(plain)
+
+
+def _decoded(plain: dict[str, Any]) -> RegistryAuth:
     return RegistryAuth(
         username=values.text(plain, "username"),
         password=values.text(plain, "password"),

@@ -29,6 +29,12 @@ class PullRequest:
     auth: RegistryAuth = RegistryAuth()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    host: str
+    auth: RegistryAuth = RegistryAuth()
+
+
 @table.post("/images/pull", stream=True)
 async def pull(call: Call) -> web.StreamResponse:
     """Lines of {"progress"}, the last one {"images"} or {"error"}."""
@@ -39,6 +45,14 @@ async def pull(call: Call) -> web.StreamResponse:
         return [await engine.image_pull(request.reference, platform=request.platform, auth=request.auth, told=told)]
 
     return await _stream(call, transfers.follow(work))
+
+
+@table.post("/registry-check")
+async def check(call: Call) -> web.StreamResponse:
+    """Whether a registry takes these credentials."""
+    request = await call.read(CheckRequest)
+    await call.services.engine.registry_check(request.host, request.auth)
+    return responses.empty()
 
 
 @table.post("/image-archive", stream=True)

@@ -105,6 +105,9 @@ class EmbeddedEngine:
     ) -> ImageRecord:
         return await self._parts.images.pull(ref, platform, auth, told)
 
+    async def registry_check(self, domain: str, auth: RegistryAuth) -> None:
+        await self._parts.images.check_registry(domain, auth)
+
     async def image_load(
         self, data: AsyncIterator[bytes], *, platform: str = "", told: Transferred | None = None
     ) -> Sequence[ImageRecord]:
@@ -124,8 +127,11 @@ class EmbeddedEngine:
         no_cache: bool = False,
         progress: Progress | None = None,
         report: Callable[[BuildStep], None] | None = None,
+        credentials: Mapping[str, RegistryAuth] = {},
     ) -> BuildResult:
-        return await self._parts.images.build(images, name, no_cache=no_cache, progress=progress, report=report)
+        return await self._parts.images.build(
+            images, name, no_cache=no_cache, progress=progress, report=report, credentials=credentials
+        )
 
     # ---- build contexts
 

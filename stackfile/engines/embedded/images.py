@@ -6,6 +6,7 @@ import asyncio
 import os
 import posixpath
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 
 from stackfile.build import archives as build_archives
 from stackfile.build.builder import Builder
@@ -19,6 +20,9 @@ from stackfile.images.store import ImageStore
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, Transfer
 from stackfile.model.stack import ImageResource
 from stackfile.provider.engine import BuildStep, ImageLayer, Progress, Transferred
+
+_CREDENTIALS: ContextVar[Mapping[str, RegistryAuth] | None] = ContextVar("credentials", default=None)
+"""Of the build that this task does: they are known to nobody else, and gone with it."""
 
 
 class Images:
@@ -84,6 +88,10 @@ class Images:
         self._bus.publish("image", "pull", record.id, {"name": references.familiar(ref)})
         return record
 
+    async def check_registry(self, domain: str, auth: RegistryAuth) -> None:
+        """Errors as Pulls.check."""
+        await self._pulls.check(domain, auth)
+
     async def load(self, data: AsyncIterator[bytes], platform: str, told: Transferred | None) -> Sequence[ImageRecord]:
         """Errors as Archives.load."""
         records = await self._archives.load(data, platform, told or _silent)
@@ -110,15 +118,21 @@ class Images:
         no_cache: bool,
         progress: Progress | None,
         report: Callable[[BuildStep], None] | None = None,
+        credentials: Mapping[str, RegistryAuth] = {},
     ) -> BuildResult:
         """Errors as Builder.build."""
-        result = await self._builder.build(images, name, no_cache=no_cache, progress=progress, report=report)
+        token = _CREDENTIALS.set(credentials)
+        try:
+            result = await self._builder.build(images, name, no_cache=no_cache, progress=progress, report=report)
+        finally:
+            _CREDENTIALS.reset(token)
         self._bus.publish("image", "build", result.image, {"name": name})
         return result
 
     async def _for_build(self, ref: str, progress: Progress) -> None:
         progress(f"pull {ref}")
-        await self.pull(ref, "", RegistryAuth(), None)
+        auth = (_CREDENTIALS.get() or {}).get(references.parse(ref).domain, RegistryAuth())
+        await self.pull(ref, "", auth, None)
 
     async def context_archive(self, data: AsyncIterator[bytes], dockerfile: str) -> tuple[str, str | None]:
         """Errors as build.archives.take."""

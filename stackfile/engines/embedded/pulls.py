@@ -61,6 +61,12 @@ class Pulls:
         finally:
             pull.stop()
 
+    async def check(self, domain: str, auth: RegistryAuth) -> None:
+        """ActionError (`registry-denied`, `registry-unreachable`, `pull-failed`) unless the registry of `domain` takes
+        these credentials.
+        """
+        await asyncio.wrap_future(self.thread(_check, domain, self._policy, auth))
+
     @property
     def store(self) -> ImageStore:
         return self._store
@@ -199,3 +205,15 @@ def _remove(path: str) -> None:
 
 def _short(layer: Descriptor) -> str:
     return layer.digest.partition(":")[2][:12]
+
+
+def _check(domain: str, policy: Policy, auth: RegistryAuth) -> None:
+    from stackfile.registry.session import Session
+
+    session = Session(domain, policy, auth)
+    try:
+        with session.get("/v2/", scope="") as response:
+            if response.status_code != 200:
+                raise ActionError("pull-failed", f"{domain} is no registry", cause=f"HTTP {response.status_code}")
+    finally:
+        session.close()
