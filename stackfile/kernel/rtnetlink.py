@@ -23,7 +23,9 @@ from stackfile.kernel.netlink import (
 )
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
-_NEWADDR = 20
+_NEWADDR, _GETADDR = 20, 22
+NEW_LINK, NEW_ADDRESS = _NEWLINK, _NEWADDR
+"""Types of the answers to `all_links` and `all_addresses`."""
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _LOCAL = 2
 _NEWNEIGH, _DELNEIGH = 28, 29
@@ -34,6 +36,8 @@ _MTU, _LINK = 4, 5
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
 _STATE, _HAIRPIN, _FORWARDING = 1, 4, b"\x03"
+_IFALIAS, _EXT_MASK, _SKIP_STATS = 20, 29, 8
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _OPERSTATE, _OPERATIONAL = 16, b"\x06"
 _AF_BRIDGE = 7
 _NODAD = 0x02
@@ -116,8 +120,22 @@ def get_link_at(index: int) -> Message:
 
 
 def all_links() -> Message:
-    """Ask for all links."""
-    return Message(_GETLINK, DUMP, _link(), "links")
+    """Ask for all links, without their counters."""
+    return Message(_GETLINK, DUMP, _link() + u32(_EXT_MASK, _SKIP_STATS), "links")
+
+
+def all_addresses() -> Message:
+    """Ask for all addresses."""
+    return Message(_GETADDR, DUMP, struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0), "addresses")
+
+
+def address_of(body: bytes) -> tuple[str, int]:
+    """(`10.89.0.1/24`, index of the link) of an answer to `all_addresses`."""
+    family, prefix, _, _, index = struct.unpack_from("=BBBBI", body)
+    found = attributes(body, 8)
+    # IFA_LOCAL is one's own end of a point-to-point link, where IFA_ADDRESS is the other's.
+    raw = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
+    return f"{socket.inet_ntop(family, raw)}/{prefix}", index
 
 
 def address(index: int, value: str, prefix: int) -> Message:
@@ -183,6 +201,15 @@ def link_index(body: bytes) -> int:
 def link_name(body: bytes) -> str:
     """Name of the link of a GETLINK answer."""
     return string(attributes(body, 16).get(_IFNAME, b""))
+
+
+def link_row(body: bytes) -> tuple[int, str, str, int, bool, str]:
+    """(index, name, kind, master, whether set up, alias) of a GETLINK answer; kind is "" for hardware."""
+    found = attributes(body, 16)
+    kind = string(attributes(found.get(_LINKINFO, b"")).get(_INFO_KIND, b""))
+    name, alias = string(found.get(_IFNAME, b"")), string(found.get(_IFALIAS, b""))
+    index, flags = struct.unpack_from("=iI", body, 4)
+    return index, name, kind, _number(found.get(_MASTER, b"")), bool(flags & _UP), alias
 
 
 def link_peer(body: bytes) -> int:
