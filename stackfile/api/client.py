@@ -42,6 +42,8 @@ class Client:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.environ: Mapping[str, str] = os.environ
+        """Says where the caller keeps credentials for registries (HOME, DOCKER_CONFIG)."""
 
     @property
     def host(self) -> str:
@@ -52,8 +54,6 @@ class Client:
         self._transport.close()
 
     def __enter__(self) -> Self:
-        self.environ: Mapping[str, str] = os.environ
-        """Says where the caller keeps credentials for registries (HOME, DOCKER_CONFIG)."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -219,6 +219,10 @@ class Client:
         """Bring an image from its registry. `auth` is used for this alone; `told` hears of the progress."""
         return transfers.pull(self._transport, ref, platform, auth, told)
 
+    def check_registry(self, host: str, auth: RegistryAuth) -> None:
+        """ActionError (`registry-denied`, `registry-unreachable`) unless the registry takes these credentials."""
+        self._post({"host": host, "auth": auth}, "registry-check", timeout=None, what=f"answer of registry {host}")
+
     def load_images(self, data: Iterator[bytes], *, platform: str = "", told: Told = _silent) -> list[ImageRecord]:
         """The images of an archive (docker-archive or OCI layout as a tar)."""
         return transfers.load(self._transport, data, platform, told)
@@ -233,10 +237,6 @@ class Client:
         if not repository or "/" in name:
             repository, name = tag, "latest"
         self._transport.json("POST", path_of("images", ref, "tag", repo=repository, tag=name))
-    def check_registry(self, host: str, auth: RegistryAuth) -> None:
-        """ActionError (`registry-denied`, `registry-unreachable`) unless the registry takes these credentials."""
-        self._post({"host": host, "auth": auth}, "registry-check", timeout=None, what=f"answer of registry {host}")
-
 
     def remove_image(self, ref: str, *, force: bool = False) -> list[tuple[str, str]]:
         """("untagged", name) and ("deleted", id) pairs. ConflictError (`in-use`)."""
@@ -361,6 +361,11 @@ class Client:
     def _container(self, method: str, ref: str, verb: str, *, timeout: float | None = 60.0, **query: object) -> None:
         self._transport.json(method, path_of("containers", ref, verb, **query), timeout=timeout, what=f"{verb} {ref}")
 
+    def _credentials(self, stack: Stack, pull: str) -> dict[str, RegistryAuth]:
+        from stackfile.api.credentials import Credentials
+
+        return Credentials(self.environ).of_stack(stack, pull, self.images)
+
     def _put_blob(self, digest: str, data: Iterator[bytes]) -> None:
         target = path_of(*OURS, "blobs", digest)
         with self._transport.request("PUT", target, body=data, timeout=None, what=f"upload of {digest}") as answer:
@@ -434,8 +439,3 @@ def parse_time(text: str) -> int:
     whole, _, fraction = text.removesuffix("Z").partition(".")
     seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
     return seconds * 10**9 + int((fraction + "000000000")[:9])
-    def _credentials(self, stack: Stack, pull: str) -> dict[str, RegistryAuth]:
-        from stackfile.api.credentials import Credentials
-
-        return Credentials(self.environ).of_stack(stack, pull, self.images)
-
