@@ -106,6 +106,7 @@ def test_limits_and_usage() -> None:
         cgroups.create("c", Resources(memory=64 << 20, nano_cpus=500_000_000, pids=20))
         process = sleeper(cgroups, "c")
         stats = cgroups.read("c")
+        assert cgroups.usage("c")[1] == stats.pids
         assert (stats.memory_limit, stats.pids, stats.pids_limit) == (64 << 20, 1, 20)
         assert stats.memory > 0
         assert stats.cpu_ns > 0

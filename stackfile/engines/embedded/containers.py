@@ -75,7 +75,7 @@ class Containers:
 
     def record(self, container: Container) -> ContainerRecord:
         """The container as others see it, with its use of memory and processes now."""
-        usage = self._core.cgroups.read(container.id) if container.alive else None
+        memory, pids = self._core.cgroups.usage(container.id) if container.alive else (0, 0)
         return ContainerRecord(
             id=container.id,
             spec=container.spec,
@@ -84,8 +84,8 @@ class Containers:
             endpoints=container.place.endpoints,
             published=container.place.published if container.state.running else (),
             log_path=f"{log_directory(self._core, container.id)}/stdout.log",
-            pids=usage.pids if usage else 0,
-            memory=max(0, usage.memory - usage.memory_cache) if usage else 0,
+            pids=pids,
+            memory=memory,
             volumes=dict(container.place.volumes),
         )
 

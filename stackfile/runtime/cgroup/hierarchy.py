@@ -72,6 +72,13 @@ def read_keyed(path: str) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
+def read_value(path: str, name: str) -> int:
+    """The value of one name in a flat-keyed file; 0 when it is not there."""
+    text = f"\n{read_text(path)}"
+    begin = text.find(f"\n{name} ")
+    return int(text[begin + len(name) + 2 :].partition("\n")[0]) if begin >= 0 else 0
+
+
 def write_text(path: str, value: str) -> None:
     """Write a control file in one write. Raises KernelError naming the file and the value."""
     try:

@@ -71,6 +71,10 @@ class Cgroups:
         """Usage now; zeros for what cannot be read (the group is gone, the controller is not there)."""
         return self._tree.read(identity)
 
+    def usage(self, identity: str) -> tuple[int, int]:
+        """(bytes of memory without its file cache, processes) now: what lists of containers show; cheap."""
+        return self._tree.usage(identity)
+
     def details(self, identity: str) -> CgroupDetails:
         """Usage in every detail; zeros for what cannot be read."""
         return self._tree.details(identity)

@@ -17,6 +17,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     read_keyed,
     read_number,
     read_text,
+    read_value,
     write_text,
 )
 from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
@@ -243,6 +244,12 @@ class Tree:
         for controller, path in self._limited(identity):
             facts.update(controller.facts(path))
         return facts
+
+    def usage(self, identity: str) -> tuple[int, int]:
+        memory = self._path("memory", identity)
+        used = read_number(f"{memory}/memory.usage_in_bytes")
+        cache = read_value(f"{memory}/memory.stat", "total_inactive_file")
+        return max(0, used - cache), read_number(f"{self._path('pids', identity)}/pids.current")
 
     def read(self, identity: str) -> CgroupStats:
         memory, pids = self._path("memory", identity), self._path("pids", identity)

@@ -19,6 +19,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     read_keyed,
     read_number,
     read_text,
+    read_value,
     write_text,
 )
 from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
@@ -195,6 +196,12 @@ class Tree:
         for controller in self._limited():
             facts.update(controller.facts(self._path(identity)))
         return facts
+
+    def usage(self, identity: str) -> tuple[int, int]:
+        path = self._path(identity)
+        used = read_number(f"{path}/memory.current")
+        cache = read_value(f"{path}/memory.stat", "inactive_file")
+        return max(0, used - cache), read_number(f"{path}/pids.current")
 
     def read(self, identity: str) -> CgroupStats:
         path = self._path(identity)
