@@ -136,4 +136,5 @@ def _first_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def _tree_key(step: Step) -> str:
-    return digests.sha256(digests.canonical([RULES, list(step.programs), list(step.paths)]))
+    named = [step.programs, step.paths, step.packages, step.users, step.exclude]
+    return digests.sha256(digests.canonical([RULES, [list(names) for names in named], step.dependencies]))

@@ -192,7 +192,7 @@ class Solver:
             return known
         if known is None or await asyncio.to_thread(host_files.changed, known.watched):
             hashed = host_trees.hashed_before(known) if known is not None else {}
-            known = await self.pooled(host_trees.resolve, step.programs, step.paths, hashed)
+            known = await self.pooled(host_trees.resolve_step, step, hashed)
             self.cache.put_tree(step, known)
         self._checked.add(known.digest)
         return known

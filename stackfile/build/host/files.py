@@ -105,6 +105,14 @@ class Collector:
         """
         return self._reach(absolute(path), 0, owner, interpreter)
 
+    def bring_directory(self, path: str) -> None:
+        """Take a directory with its owner and mode, without what is in it."""
+        real = self.bring(path)
+        status = os.lstat(real)
+        self.files[real] = HostFile(
+            path=real, type="dir", mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid
+        )
+
     def bring_tree(self, path: str) -> None:
         """Take a directory with everything in it as it is, or a file."""
         real = self.bring(path, owner=True)

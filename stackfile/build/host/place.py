@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
-from stackfile.build.host import bytecode
+from stackfile.build.host import accounts, bytecode
 from stackfile.build.host.files import HostFile
 from stackfile.build.host.tree import HostTree
 from stackfile.images.archive import Member
 from stackfile.images.view import MergedView
+
+_LARGEST_ACCOUNTS = 1 << 20
 
 
 def members(tree: HostTree, below: MergedView) -> list[Member]:
@@ -24,6 +27,8 @@ def members(tree: HostTree, below: MergedView) -> list[Member]:
     for alias, real in tree.aliases.items():
         placing.alias(alias, real)
     placing.compile(tree)
+    placing.accounts(accounts.PASSWD, tree.passwd)
+    placing.accounts(accounts.GROUP, tree.group)
     return list(placing.members.values())
 
 
@@ -69,6 +74,18 @@ class _Placing:
                 directory = os.path.dirname(target)
                 self._add(directory, Member(path=directory[1:], type="dir", mode=0o755))
                 self._add(target, Member(path=target[1:], type="file", mode=0o644, size=len(data), content=data))
+
+    def accounts(self, file: str, lines: Sequence[str]) -> None:
+        """Add lines to the image's passwd or group file."""
+        if not lines:
+            return
+        path = self._where(file)
+        member = self.members.get(path)
+        text = member.content if member is not None and isinstance(member.content, bytes) else b""
+        if member is None:
+            text = self._below.read(path, _LARGEST_ACCOUNTS) or b""
+        data = accounts.merged(text.decode("utf-8", "surrogateescape"), lines).encode("utf-8", "surrogateescape")
+        self._add(path, Member(path=path[1:], type="file", mode=0o644, size=len(data), content=data))
 
     def _file(self, file: HostFile, path: str) -> None:
         content: bytes | str = file.data.encode() if not file.digest else (file.target or file.path)

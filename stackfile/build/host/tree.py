@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackfile import digest as digests
-from stackfile.build.host import python
+from stackfile.build.host import accounts, dpkg, python
+from stackfile.build.host.accounts import Accounts
 from stackfile.build.host.extras import extras
 from stackfile.build.host.files import Collector, HostFile, Signature, look
 from stackfile.build.host.loader import CACHE, Loader
 from stackfile.errors import ActionError
+from stackfile.model.stack import Step
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RULES = 1
@@ -33,6 +35,9 @@ class HostTree:
     watched: dict[str, Signature]
     aliases: dict[str, str] = field(default_factory=dict)
     programs: int = 0
+    passwd: tuple[str, ...] = ()
+    """Lines that the image's /etc/passwd gets where it has not such a user; `group` likewise."""
+    group: tuple[str, ...] = ()
 
 
 def resolve(
@@ -41,15 +46,26 @@ def resolve(
     hashed: Mapping[str, tuple[Signature, str]] | None = None,
     search: str = SEARCH,
 ) -> HostTree:
-    """Find and hash everything. ActionError: `host-program-missing` for a program or path that is not here,
-    `action-failed` for a file that changes meanwhile or a library that is missing.
+    """As `resolve_step` of a step that names programs and paths alone."""
+    return resolve_step(Step(kind="host", programs=tuple(programs), paths=tuple(paths)), hashed, search)
+
+
+def resolve_step(
+    step: Step, hashed: Mapping[str, tuple[Signature, str]] | None = None, search: str = SEARCH
+) -> HostTree:
+    """Find and hash everything. ActionError: `host-program-missing` for a program, path, package or user that is not
+    here, `action-failed` for a file that changes meanwhile or a library that is missing.
     """
     resolution = _Resolution(Collector(hashed=hashed or {}), search)
-    for name in programs:
+    for name in step.programs:
         resolution.program(name)
-    for path in paths:
+    for path in step.paths:
         resolution.path(path)
-    return resolution.finish(len(programs))
+    if step.packages:
+        resolution.packages(step)
+    if step.packages or step.users:
+        resolution.accounts(step.users)
+    return resolution.finish(len(step.programs))
 
 
 def hashed_before(tree: HostTree) -> dict[str, tuple[Signature, str]]:
@@ -64,6 +80,7 @@ class _Resolution:
         self._loader = Loader()
         self._done: set[str] = set()
         self._libraries: set[str] = set()
+        self._accounts = Accounts()
 
     def program(self, name: str, depth: int = 0) -> None:
         """Take a program by name or path, with all it needs."""
@@ -88,6 +105,54 @@ class _Resolution:
         except (FileNotFoundError, NotADirectoryError) as e:
             raise ActionError("host-program-missing", f"there is no {path} on this machine") from e
 
+    def packages(self, step: Step) -> None:
+        """Take the files of packages as they are, and what their programs and modules load."""
+        installed = dpkg.Packages()
+        left_out = dpkg.excluded(step.exclude)
+        taken: dict[str, str] = {}
+        for name in installed.choose(step.packages, step.dependencies):
+            for path in installed.files(name):
+                if path not in taken and not left_out.fullmatch(path):
+                    taken[path] = self._package_file(path)
+        for link in installed.alternatives({real: None for real in taken.values() if real}):
+            if not left_out.fullmatch(link):
+                self._package_file(link)
+        for real in dict.fromkeys(taken.values()):
+            if real and self._loads(real):
+                self._closure(real, optional=True)
+        for path in installed.watched:
+            self._collector.watched[path] = look(path)
+
+    def _package_file(self, path: str) -> str:
+        """Take one path of a package; returns where it really is, "" for links and what is not there."""
+        if self._collector.absent(path):
+            return ""
+        if os.path.islink(path):
+            parent = self._collector.bring(os.path.dirname(path))
+            self._collector.link(os.path.join(parent, os.path.basename(path)))
+            return ""
+        if os.path.isdir(path):
+            self._collector.bring_directory(path)
+            return ""
+        return self._collector.bring(path, owner=True)
+
+    def _loads(self, real: str) -> bool:
+        """Whether a file is a program or a module of one."""
+        file = self._collector.files[real]
+        named = ".so" in os.path.basename(real)
+        return file.type == "file" and bool(named or file.mode & 0o111) and self._loader.elf(real) is not None
+
+    def accounts(self, users: Sequence[str]) -> None:
+        """Take users by name, with their homes, and those that files of packages belong to."""
+        files = self._collector.files.values()
+        found = accounts.collect(users, {file.uid for file in files}, {file.gid for file in files})
+        for home in found.homes:
+            if home.startswith("/") and home != "/" and os.path.isdir(home):
+                self._collector.bring_directory(home)
+        for path in (accounts.PASSWD, accounts.GROUP):
+            self._collector.watched[path] = look(path)
+        self._accounts = found
+
     def finish(self, programs: int) -> HostTree:
         """Add what every root has, and sum up."""
         dynamic = bool(self._libraries)
@@ -98,11 +163,13 @@ class _Resolution:
             self._collector.files.setdefault(extra.path, extra)
         files = tuple(self._collector.files[path] for path in sorted(self._collector.files))
         return HostTree(
-            digest=digest_of(files),
+            digest=digest_of(files, self._accounts),
             files=files,
             watched=self._collector.watched,
             aliases=self._collector.aliases,
             programs=programs,
+            passwd=self._accounts.passwd,
+            group=self._accounts.group,
         )
 
     def _find(self, name: str) -> str:
@@ -187,9 +254,10 @@ class _Resolution:
         self._collector.files.setdefault(link.path, link)
 
 
-def digest_of(files: Sequence[HostFile]) -> str:
+def digest_of(files: Sequence[HostFile], extra: Accounts) -> str:
     """Digest of what the image gets: times and inodes of this machine do not count."""
-    return digests.sha256(b"\0".join(line_of(file).encode("utf-8", "surrogateescape") for file in files))
+    lines = [line_of(file) for file in files] + [*extra.passwd, *extra.group]
+    return digests.sha256(b"\0".join(line.encode("utf-8", "surrogateescape") for line in lines))
 
 
 def line_of(file: HostFile) -> str:

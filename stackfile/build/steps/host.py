@@ -22,11 +22,13 @@ class HostInstruction:
     makes_layer = True
 
     def text(self, step: Step) -> str:
-        return " ".join((*step.programs, *step.paths))
+        return " ".join((*step.programs, *step.paths, *step.packages, *step.users))
 
     async def inputs(self, step: Step, state: State, workshop: Workshop) -> Inputs:
         tree = await workshop.host_tree(step)
         parts = {"programs": "\0".join(step.programs), "paths": "\0".join(step.paths)}
+        named = {"packages": step.packages, "users": step.users, "exclude": step.exclude}
+        parts |= {name: "\0".join(values) for name, values in named.items() if values}
         return Inputs(parts=parts, content=tree.digest, files=lambda: _files(tree))
 
     def configure(self, step: Step, state: State) -> State:
