@@ -9,7 +9,7 @@ import networkx
 
 from stackfile import graph as graphs
 from stackfile.model import labels
-from stackfile.model.container import ContainerRecord
+from stackfile.model.container import ContainerRecord, ContainerSpec
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Note
 from stackfile.model.stack import Service, Stack
@@ -40,6 +40,8 @@ class Context:
     """Reference of a service's image → why it is pulled now. What it will be is not known before."""
     restarted: set[str] = field(default_factory=set)
     """Addresses whose processes are decided to begin anew: who depends on them with `restart: true` follows."""
+    specs: dict[str, dict[int, ContainerSpec]] = field(default_factory=dict)
+    """Service → its wanted containers, as they were when it was decided."""
 
     @classmethod
     def of(cls, stack: Stack, observed: Observed, options: UpOptions, table: Mapping[str, str]) -> Context:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stackfile import graph as graphs
 from stackfile import wire
+from stackfile.model import labels
 from stackfile.model.observed import Observed, UpOptions
 from stackfile.model.plan import Action, Fingerprint, Note, Plan, Summary
 from stackfile.model.stack import Origin, Stack
@@ -200,7 +201,7 @@ def _desired_hash(context: Context, node: str) -> str:
     kind, _, name = node.partition(".")
     stack = context.stack
     if kind == "service":
-        return wire.spec_hash(list(services.specs(context, name).values()))
+        return wire.spec_hash([spec.labels[labels.CONFIG_HASH] for spec in context.specs[name].values()])
     if kind in ("config", "secret"):
         return context.knowledge.keys.get(node, "")
     if kind == "image":

@@ -59,7 +59,7 @@ def decide(context: Context, name: str) -> Decision:
     service = context.stack.services[name]
     _check_platform(context, service)
     _check_image(context, service)
-    wanted = specs(context, name)
+    wanted = context.specs[name] = specs(context, name)
     replicas = sort(context.containers.get(name, []), wanted)
     verdicts = [_judge(context, service, index, spec, replicas.current.get(index)) for index, spec in wanted.items()]
     verdicts += [_surplus(context, service, record) for record in reversed(replicas.surplus)]
