@@ -96,10 +96,10 @@ def check_keys(overlay: Overlay, errors: ErrorCollector) -> None:
             errors.add(StackError("unknown-key", message, at=mark.place, hint=hint))
 
 
-def lay_over(document: Mapping, overlay: Overlay) -> Mapping:
+def lay_over(document: Mapping, overlay: Overlay, errors: ErrorCollector) -> Mapping:
     """The document with the resources and values of one environment merged over it."""
     tree = overlay.tree.without("default", "extends", "profiles")
-    merged = merge(document, tree)
+    merged = merge(document, tree, (), errors)
     assert isinstance(merged, Mapping)
     return merged
 

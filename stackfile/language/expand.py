@@ -62,6 +62,7 @@ class Expander:
             return result
         if not isinstance(tree, Mapping):
             self.errors.add(StackError("not-a-mapping", f"{kind} is a mapping, not {kind_of(tree)}", at=tree.place))
+            result.failed = True
             return result
         for key, node in tree.entries.items():
             try:

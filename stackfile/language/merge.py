@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stackfile.errors import StackError
+from stackfile.errors import ErrorCollector, StackError
 from stackfile.language.nodes import Key, Mapping, Node, Scalar, Sequence, Template, kind_of
 
 Path = tuple[str, ...]
@@ -33,15 +33,19 @@ LISTS = frozenset({"dns", "dns_search", "dns_opt", "tmpfs", "env_file", "profile
 """Keys of a service that are one text or a list of them."""
 
 
-def merge(base: Node, over: Node, path: Path = ()) -> Node:
-    """`over` merged over `base`. Raises StackError (merge-conflict) where their kinds do not fit."""
+def merge(base: Node, over: Node, path: Path = (), errors: ErrorCollector | None = None) -> Node:
+    """`over` merged over `base`.
+
+    Where their kinds do not fit (merge-conflict), a mapping keeps what `base` has and the mistake goes to `errors`;
+    without `errors` it is raised as StackError.
+    """
     if over.tag == OVERRIDE:
         return _settled(over, path)
     rule = _rule(path)
     if rule is not None:
         base, over = rule(base, over)
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return _merge_mappings(base, over, path)
+        return _merge_mappings(base, over, path, errors)
     if isinstance(base, Sequence) and isinstance(over, Sequence):
         return over if _replaces(path) else _merge_sequences(base, over, path)
     if _is_null(over) and isinstance(base, Mapping | Sequence):
@@ -107,18 +111,28 @@ def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
 
 
-def _merge_mappings(base: Mapping, over: Mapping, path: Path) -> Mapping:
+def _merge_mappings(base: Mapping, over: Mapping, path: Path, errors: ErrorCollector | None) -> Mapping:
     entries, keys = dict(base.entries), dict(base.keys)
     for key, child in over.entries.items():
         if child.tag == RESET and not _in_environment(path):
             entries.pop(key, None)
             keys.pop(key, None)
         elif key in entries:
-            entries[key] = merged = merge(entries[key], child, (*path, key))
+            entries[key] = merged = _merged_entry(entries[key], child, (*path, key), errors)
             keys[key] = over.keys[key] if merged is child else keys[key]
         else:
             entries[key], keys[key] = _settled(child, path), over.keys[key]
     return Mapping(entries, keys, base.place)
+
+
+def _merged_entry(base: Node, over: Node, path: Path, errors: ErrorCollector | None) -> Node:
+    try:
+        return merge(base, over, path, errors)
+    except StackError as error:
+        if errors is None:
+            raise
+        errors.add(error)
+        return base
 
 
 def _merge_sequences(base: Sequence, over: Sequence, path: Path) -> Sequence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
@@ -74,7 +75,7 @@ class Pipeline:
             assert result is None or isinstance(result, Mapping)
             tree = self.extender.document(tree, file, result)
             tree = self.includer.document(tree, file, directory)
-            result = merge.document(tree) if result is None else merge.merge(result, tree)
+            result = merge.document(tree) if result is None else merge.merge(result, tree, (), self.errors)
         assert isinstance(result, Mapping)
         return result
 
@@ -157,7 +158,8 @@ class Pipeline:
             over = self._mapping_of(overlay.tree.get("values"), "values")
             if over is not None:
                 overs.append(over)
-            document = self._gathered(lambda o=overlay, d=document: environments.lay_over(d, o)) or document  # type: ignore[misc]
+            laid = self._gathered(partial(environments.lay_over, document, overlay, self.errors))
+            document = laid or document
         overs += self._given_values(defaults)
         for over in overs:
             checker.check(defaults or Mapping({}, {}, document.place), over)
