@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import stackfile
-from stackfile.engines import observing, readiness, rollout, strategies
+from stackfile.engines import observing, readiness, rolling, rollout, strategies
 from stackfile.engines.together import finish_all
 from stackfile.errors import ActionError, ConflictError, NotFoundError
 from stackfile.images import references
 from stackfile.model import labels
-from stackfile.model.container import NetworkRecord, VolumeRecord
+from stackfile.model.container import ContainerRecord, ContainerSpec, NetworkRecord, VolumeRecord
 from stackfile.model.image import RegistryAuth, Transfer
 from stackfile.model.observed import Observed, Project
 from stackfile.model.plan import Instance
-from stackfile.model.stack import NetworkResource, Stack
+from stackfile.model.stack import SECOND, NetworkResource, Rollout, Stack
 from stackfile.provider.engine import Engine, LogQuery, Progress
 from stackfile.provider.provider import Line, Result, Work
 
@@ -213,25 +213,49 @@ class ContainerProvider:
             await self._engine.container_start(identity)
 
     async def recreate_service(self, work: Work, name: str, progress: Progress) -> Result:
-        for instance in work.action.instances:
-            await rollout.replace_container(
+        """In batches, each healthy before the next; what fails leaves the old container running."""
+        service = _stack(work).services[name]
+        before: dict[int, ContainerSpec] = {}
+        now = {instance.index: instance.container for instance in work.action.instances}
+
+        async def put(index: int, spec: ContainerSpec, policy: Rollout) -> None:
+            now[index] = await rollout.replace_container(
                 self._engine,
-                instance.container,
-                work.specs[instance.index],
+                now[index],
+                spec,
                 timeout=work.timeout,
                 stop_timeout=work.stop_timeout,
                 start=work.start,
                 progress=progress,
+                start_first=policy.order == "start-first",
+                monitor=policy.monitor / SECOND,
             )
+
+        async def change(instance: Instance) -> None:
+            record = await _existing(self._engine, instance.container)
+            if record is not None:
+                before[instance.index] = record.spec
+            await put(instance.index, work.specs[instance.index], service.update)
+
+        async def put_back(instance: Instance) -> None:
+            if instance.index in before:
+                await put(instance.index, before[instance.index], service.rollback)
+
+        await rolling.roll(work.action.instances, service.update, change, put_back, service.rollback)
         return Result(word="recreated")
 
     async def restart_service(self, work: Work, name: str, progress: Progress) -> Result:
         """One at a time, each healthy before the next; with new specs where the plan has some."""
-        for instance in work.action.instances:
+
+        async def change(instance: Instance) -> None:
             await self._update(work, instance)
             await self._engine.container_restart(instance.container, timeout=work.stop_timeout)
             if work.specs:
                 await readiness.healthy(self._engine, instance.container, work.timeout)
+
+        service = work.stack.services.get(name) if work.stack else None
+        policy = service.update if service else Rollout()
+        await rolling.roll(work.action.instances, policy, change, None, policy)
         return Result(word="restarted")
 
     async def update_service(self, work: Work, name: str, progress: Progress) -> Result:
@@ -298,6 +322,13 @@ async def _ignoring_missing(work: Awaitable[object]) -> None:
         return
 
 
+async def _existing(engine: Engine, ref: str) -> ContainerRecord | None:
+    try:
+        return await engine.container_get(ref) if ref else None
+    except NotFoundError:
+        return None
+
+
 def _stack(work: Work) -> Stack:
     assert work.stack is not None, work.action.address
     return work.stack
@@ -325,9 +356,9 @@ _Perform = Callable[[ContainerProvider, Work, str, Progress], Awaitable[Result]]
 
 _TABLE: dict[tuple[str, str], _Perform] = {
     ("image", "build"): ContainerProvider.build_image,
+    ("image", "pull"): ContainerProvider.pull_image,
     ("image", "remove"): ContainerProvider.remove_image,
     ("network", "create"): ContainerProvider.create_network,
-    ("image", "pull"): ContainerProvider.pull_image,
     ("network", "update"): ContainerProvider.update_network,
     ("network", "remove"): ContainerProvider.remove_network,
     ("volume", "create"): ContainerProvider.create_volume,

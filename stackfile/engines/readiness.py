@@ -92,6 +92,21 @@ async def healthy(engine: Engine, ref: str, timeout: float) -> str:
     return "running" if record.state.running else _ended(record)
 
 
+async def steady(engine: Engine, ref: str, seconds: float) -> None:
+    """Let a container run for `seconds`. Raises ActionError (`exited-early`, `unhealthy`) when it does not."""
+    if not seconds:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await engine.container_wait(ref, "not-running")
+    except TimeoutError:
+        record = await engine.container_get(ref)
+        if record.state.health.status == "unhealthy":
+            raise ActionError("unhealthy", f"container {record.spec.name} became unhealthy") from None
+        return
+    _ended(await engine.container_get(ref))
+
+
 async def _settle(engine: Engine, record: ContainerRecord) -> None:
     """Let a young container live for a moment: a command that fails at once shows itself."""
     rest = SETTLE - _age(record.state.started_at)

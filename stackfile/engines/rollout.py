@@ -1,7 +1,7 @@
 """Replacing a container by its successor, so that the old one runs again when the new one does not work.
 
 create the new one under a temporary name      (whatever fails here leaves the old one untouched)
-stop the old one, start the new one
+stop the old one, start the new one            (start-first: the old one stops once the new one is healthy)
 wait until it is healthy                       (else: remove it, start the old one)
 exchange the names, remove the old one
 """
@@ -30,9 +30,12 @@ async def replace_container(
     stop_timeout: int | None,
     start: bool,
     progress: Progress,
+    start_first: bool = False,
+    monitor: float = 0,
 ) -> str:
     """Put a container of `spec` where `old_ref` is; returns the new id.
 
+    It must be healthy within `timeout` seconds and stay so for `monitor` more.
     Raises what creating, starting or waiting raised; the old container then runs as before.
     """
     old = await _get(engine, old_ref)
@@ -45,16 +48,20 @@ async def replace_container(
     new = await _create_beside(engine, old, spec)
     if start:
         was_running = old.state.running
-        await engine.container_stop(old.id, timeout=stop_timeout)
+        if not start_first:
+            await engine.container_stop(old.id, timeout=stop_timeout)
         try:
             await engine.container_start(new)
             await readiness.healthy(engine, new, timeout)
+            await readiness.steady(engine, new, monitor)
         except StackfileError as error:
-            await _undo(engine, old, new, progress, was_running=was_running)
+            await _undo(engine, old, new, progress, was_running=was_running and not start_first)
             error.message = error.message.replace(f"{spec.name}{_BESIDE}", spec.name)
             if was_running:
-                error.hint = "the previous container was started again"
+                error.hint = "the previous container " + ("runs on" if start_first else "was started again")
             raise
+        if start_first:
+            await engine.container_stop(old.id, timeout=stop_timeout)
     await _exchange(engine, old, new, spec.name)
     return new
 

@@ -305,8 +305,10 @@ def _disruption(service: Service, kind: str, count: int) -> Disruption:
     if kind not in (RECREATE, RESTART, "remove"):
         return Disruption()
     grace = service.stop_grace_period
-    # Replicas are replaced one at a time, each healthy before the next: somebody always answers.
-    rolls = kind != "remove" and count > 1 and service.healthcheck is not None
+    # Replicas are replaced in batches, each healthy before the next: somebody always answers.
+    batch = service.update.parallelism or count
+    beside = kind == RECREATE and service.update.order == "start-first"
+    rolls = kind != "remove" and service.healthcheck is not None and (count > batch or beside)
     return Disruption(
         interrupts=not rolls,
         grace_seconds=DEFAULT_GRACE if grace is None else grace // SECOND,
