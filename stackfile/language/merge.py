@@ -21,7 +21,7 @@ REPLACED = frozenset({"command", "entrypoint", "healthcheck.test"})
 """Keys of a service whose lists replace each other."""
 
 PAIRS = {
-    "environment": "=", "labels": "=", "annotations": "=", "sysctls": "=", "extra_hosts": "=:",
+    "environment": "=", "labels": "=", "annotations": "=", "sysctls": "=",
     "deploy.labels": "=", "build.args": "=", "build.labels": "=", "build.additional_contexts": "=",
 }  # fmt: skip
 """Keys of a service that are a mapping or a list of `key<separator>value`."""
@@ -29,7 +29,7 @@ PAIRS = {
 REFERENCES = frozenset({"depends_on", "networks"})
 """Keys of a service that are a list of names or a mapping."""
 
-LISTS = frozenset({"dns", "dns_search", "dns_opt", "tmpfs", "env_file", "profiles", "label_file"})
+LISTS = frozenset({"dns", "dns_search", "dns_opt", "tmpfs", "env_file", "profiles", "label_file", "extra_hosts"})
 """Keys of a service that are one text or a list of them."""
 
 
@@ -136,9 +136,24 @@ def _merged_entry(base: Node, over: Node, path: Path, errors: ErrorCollector | N
 
 
 def _merge_sequences(base: Sequence, over: Sequence, path: Path) -> Sequence:
+    if _inner(path)[:1] == ("networks",) and _inner(path)[2:] == ("ipam", "config"):
+        return _merge_subnets(base, over, path)
     items = base.items + [_settled(item, path) for item in over.items if item.tag != RESET]
     indexer = _INDEXERS.get(_service_key(path))
     return Sequence(_unique(items, indexer) if indexer else items, over.place)
+
+
+def _merge_subnets(base: Sequence, over: Sequence, path: Path) -> Sequence:
+    """The subnets of `over`, each merged over that of `base` with the same `subnet`; the others go."""
+    known = {_field(item, "subnet"): item for item in base.items if isinstance(item, Mapping)}
+    items = [
+        merge(known[subnet], item, (*path, ""))
+        if isinstance(item, Mapping) and (subnet := _field(item, "subnet")) in known
+        else _settled(item, path)
+        for item in over.items
+        if item.tag != RESET
+    ]
+    return Sequence(items, over.place)
 
 
 def _unique(items: list[Node], indexer: Callable[[Node], str | None]) -> list[Node]:
@@ -161,14 +176,17 @@ def _unique(items: list[Node], indexer: Callable[[Node], str | None]) -> list[No
 
 def _service_key(path: Path) -> str:
     """`environment` for `services.web.environment`, also inside an environment of the stack."""
-    if path[:1] == ("environments",):
-        path = path[2:]
+    path = _inner(path)
     return ".".join(path[2:]) if path[:1] == ("services",) else ""
 
 
+def _inner(path: Path) -> Path:
+    """A path in the stack, also of what is inside an environment."""
+    return path[2:] if path[:1] == ("environments",) else path
+
+
 def _replaces(path: Path) -> bool:
-    inner = path[2:] if path[:1] == ("environments",) else path
-    return inner[:1] in (("values",), ("values_schema",)) or _service_key(path) in REPLACED
+    return _inner(path)[:1] in (("values",), ("values_schema",)) or _service_key(path) in REPLACED
 
 
 Rule = Callable[[Node, Node], tuple[Node, Node]]
@@ -178,6 +196,12 @@ def _rule(path: Path) -> Rule | None:
     key = _service_key(path)
     if key in PAIRS:
         return lambda base, over: (pairs_to_mapping(base, PAIRS[key]), pairs_to_mapping(over, PAIRS[key]))
+    if not key and _inner(path)[2:] == ("labels",):
+        return lambda base, over: (pairs_to_mapping(base, "="), pairs_to_mapping(over, "="))
+    if key == "extra_hosts":
+        return lambda base, over: (hosts_to_list(base), hosts_to_list(over))
+    if key.startswith("ulimits."):
+        return _ulimit
     if key in REFERENCES:
         return lambda base, over: (names_to_mapping(base, key), names_to_mapping(over, key))
     if key in LISTS:
@@ -185,6 +209,11 @@ def _rule(path: Path) -> Rule | None:
     if key == "logging":
         return _logging
     return None
+
+
+def _ulimit(base: Node, over: Node) -> tuple[Node, Node]:
+    """A number and a mapping of soft and hard replace each other."""
+    return (base, over) if isinstance(base, Mapping) and isinstance(over, Mapping) else (over, over)
 
 
 def _logging(base: Node, over: Node) -> tuple[Node, Node]:
@@ -235,6 +264,20 @@ def names_to_mapping(node: Node, key: str) -> Node:
     return Mapping(entries, keys, node.place, node.tag)
 
 
+def hosts_to_list(node: Node) -> Node:
+    """extra_hosts as a list of `name=address`: a name may have several addresses."""
+    if not isinstance(node, Mapping):
+        return one_to_list(node)
+    items: list[Node] = []
+    for key, child in node.entries.items():
+        for address in child.items if isinstance(child, Sequence) else [child]:
+            if isinstance(address, Template) or node.keys[key].template:
+                return node  # they are merged as mappings
+            text = f"{key}={address.text if isinstance(address, Scalar) else ''}"
+            items.append(Scalar(text, text, address.place))
+    return Sequence(items, node.place, node.tag)
+
+
 def one_to_list(node: Node) -> Node:
     if isinstance(node, Mapping | Sequence) or _is_null(node):
         return node
@@ -268,6 +311,18 @@ def _volume(node: Node) -> str | None:
     return parts[1] if len(parts) > 1 else text
 
 
+def _device(node: Node) -> str | None:
+    """By target, as Compose."""
+    if isinstance(node, Mapping):
+        return _field(node, "target") or _field(node, "source")
+    parts = (_text(node) or "").split(":")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def _host(node: Node) -> str | None:
+    return (_text(node) or "").replace(":", "=", 1)
+
+
 def _file(prefix: str) -> Callable[[Node], str | None]:
     def index(node: Node) -> str | None:
         if isinstance(node, Mapping):
@@ -288,6 +343,25 @@ _INDEXERS: dict[str, Callable[[Node], str | None]] = {
     "secrets": _file("/run/secrets"),
     "env_file": _env_file,
     **dict.fromkeys(
-        ("cap_add", "cap_drop", "dns", "dns_search", "dns_opt", "expose", "tmpfs", "profiles", "devices"), _text
+        (
+            "cap_add",
+            "cap_drop",
+            "dns",
+            "dns_search",
+            "dns_opt",
+            "expose",
+            "tmpfs",
+            "profiles",
+            "group_add",
+            "security_opt",
+            "device_cgroup_rules",
+            "volumes_from",
+            "links",
+            "external_links",
+            "label_file",
+        ),
+        _text,
     ),
+    "devices": _device,
+    "extra_hosts": _host,
 }
