@@ -144,6 +144,8 @@ class NetworkManager:
             hardware, addresses = _bridge_addresses(record)
             alias = self._alias if options.BRIDGE in record.options else ""
             self._links.create_bridge(record.interface, hardware, addresses, mtu=options.mtu(record), alias=alias)
+            if not exists:
+                self._check_race(record)
             sysctl.write(f"ipv4/conf/{record.interface}/route_localnet", "1")
             elements = table.add_network(self._table, record.interface, record.subnets, internal=record.internal)
             self._nft.commit(elements)
@@ -389,6 +391,19 @@ class NetworkManager:
                     f"subnet {subnet} of network {network.name} overlaps {other}, which this machine uses already",
                     hint="choose another subnet, or leave it out to have a free one chosen",
                 )
+
+    def _check_race(self, network: NetworkRecord) -> None:
+        """Another engine may have taken the same subnet since we looked: whose bridge is younger gives way.
+
+        Raises ConflictError (`conflict`); the bridge is there then, for the caller to undo.
+        """
+        links = {link.index: link for link in self._links.all()}
+        own = next(index for index, link in links.items() if link.name == network.interface)
+        older = [index for index in links if index < own]
+        for subnet in network.subnets:
+            other = subnets.overlapping(subnet, [a for index in older for a in self._links.addresses(index)])
+            if other:
+                raise ConflictError("conflict", f"subnet {subnet} of network {network.name} was just taken by {other}")
 
     def _in_use(self) -> list[str]:
         return [*(route.destination for route in self._links.routes()), *self._links.addresses()]

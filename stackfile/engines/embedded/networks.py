@@ -26,6 +26,9 @@ DEFAULT = "bridge"
 _IDLE = 1.5
 """Seconds for which an unused default network waits for the next container."""
 
+_ATTEMPTS = 5
+"""How often a subnet is chosen when others take the chosen one before us."""
+
 _LOG = log.get("networks")
 
 
@@ -59,7 +62,22 @@ class Networks:
             raise ConflictError("name-taken", f"network {spec.name} exists already")
         if spec.driver not in ("", "bridge"):
             raise ActionError("bad-request", f"network {spec.name}: no driver {spec.driver}", hint="use bridge")
-        record = self._addressed(replace(spec, id=spec.id or names.new_id(), driver="bridge", created=_now()))
+        record = self._made(replace(spec, id=spec.id or names.new_id(), driver="bridge", created=_now()))
+        self._bus.publish("network", "create", record.id, {"name": record.name, "type": "bridge"})
+        return record
+
+    def _made(self, wanted: NetworkRecord) -> NetworkRecord:
+        """In the kernel and stored. A subnet that we chose and somebody else took meanwhile is chosen again."""
+        for _ in range(_ATTEMPTS - 1):
+            record = self._addressed(wanted)
+            try:
+                return self._attempt(record)
+            except ConflictError:
+                if record.subnets == wanted.subnets:
+                    raise
+        return self._attempt(self._addressed(wanted))
+
+    def _attempt(self, record: NetworkRecord) -> NetworkRecord:
         intent = self._run.begin("engine.network", record.id, wire.encode(record).decode())
         self._store(record)
         try:
@@ -72,7 +90,6 @@ class Networks:
             raise
         self._store(record)
         self._run.done(intent)
-        self._bus.publish("network", "create", record.id, {"name": record.name, "type": "bridge"})
         return record
 
     def mend(self, record: NetworkRecord) -> None:

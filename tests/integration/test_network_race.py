@@ -1,0 +1,70 @@
+"""Two engines that choose a subnet of one pool at the same moment end with different ones."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.networks import Networks
+from stackfile.engines.embedded.registry import Registry
+from stackfile.kernel.namespace import current, inside
+from stackfile.model.container import NetworkRecord
+from stackfile.network.manager import NetworkManager
+from stackfile.store.run import RunStore
+from stackfile.store.state import StateStore
+from tests.integration.netlab import MemoryHolder, MemoryJournal, laboratory
+
+pytestmark = pytest.mark.root
+ROUNDS = 3
+
+
+class Engine(threading.Thread):
+    """Makes networks, and waits before each for the others to be as far."""
+
+    def __init__(self, number: int, directory: Path, netns: int, barrier: threading.Barrier) -> None:
+        super().__init__()
+        self.subnets: list[str] = []
+        self.errors: list[BaseException] = []
+        self._number, self._directory, self._netns, self._barrier = number, directory, netns, barrier
+
+    def run(self) -> None:
+        try:
+            with inside(self._netns):
+                self._create()
+        except BaseException as error:
+            self.errors.append(error)
+            self._barrier.abort()
+
+    def _create(self) -> None:
+        state = StateStore(f"{self._directory}/state{self._number}.db", "id")
+        run = RunStore(f"{self._directory}/run{self._number}.db", "boot")
+        manager = NetworkManager(
+            prefix=f"r{self._number}x", table=f"race{self._number}", pool="10.212.0.0/16",
+            supervisor=MemoryHolder(), journal=MemoryJournal(),
+        )  # fmt: skip
+        networks = Networks(state, run, manager, Registry(state), Bus(state.events))
+        for index in range(ROUNDS):
+            self._barrier.wait(20)
+            record = networks.create(NetworkRecord(id="", name=f"n{index}"))
+            self.subnets += record.subnets
+        self._barrier.wait(20)
+        manager.teardown()
+        manager.close()
+        state.close()
+        run.close()
+
+
+def test_a_subnet_that_somebody_took_meanwhile_is_chosen_again(tmp_path: Path) -> None:
+    with laboratory():
+        barrier = threading.Barrier(2)
+        engines = [Engine(number, tmp_path, current(), barrier) for number in range(2)]
+        for engine in engines:
+            engine.start()
+        for engine in engines:
+            engine.join(60)
+        assert [engine.errors for engine in engines] == [[], []]
+        found = [subnet for engine in engines for subnet in engine.subnets]
+        assert len(found) == len(set(found)) == 2 * ROUNDS
