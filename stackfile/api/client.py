@@ -186,8 +186,11 @@ class Client:
 
     # ---- what exists
 
-    def projects(self) -> list[Project]:
-        return wire.decode(self._get("projects"), list[Project])
+    def projects(self, directories: Sequence[str] = ()) -> list[Project]:
+        """All, or those that come from one of `directories` (real paths)."""
+        chosen = json.dumps(list(directories)) if directories else None
+        target = path_of(*OURS, "projects", directories=chosen)
+        return wire.decode(self._transport.json("GET", target), list[Project])
 
     def project(self, name: str) -> Project:
         """Raises NotFoundError."""

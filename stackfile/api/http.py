@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from stackfile import wire
@@ -136,11 +136,25 @@ class Answer:
             self._connection.close()
 
 
+class Greeting(Protocol):
+    """Who answers, found out along with the first request."""
+
+    def asking(self, method: str) -> None:
+        """Before it is sent."""
+        ...
+
+    def answered(self, server: str) -> None:
+        """Its answer's header `Server`."""
+        ...
+
+
 class Transport:
     """Connections to one daemon. A connection that was answered in full is used for the next request."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self.greeting: Greeting | None = None
+        """Told of the first request and of its answer."""
         self._idle: list[http.client.HTTPConnection] = []
 
     def request(
@@ -160,6 +174,9 @@ class Transport:
         or ActionError (`timeout`).
         """
         what = what or f"{method} {target.partition('?')[0]}"
+        greeting, self.greeting = self.greeting, None
+        if greeting is not None:
+            greeting.asking(method)
         connection = self._connection()
         try:
             with self.naming(what):
@@ -170,6 +187,12 @@ class Transport:
         except BaseException:
             connection.close()
             raise
+        if greeting is not None:
+            try:
+                greeting.answered(answer.header("Server"))
+            except BaseException:
+                connection.close()
+                raise
         if answer.status >= 400:
             with answer:
                 text = answer.read()
@@ -182,6 +205,10 @@ class Transport:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         with self.request(method, target, body=body, headers=headers, **options) as answer:
             return answer.read()
+
+    def connect(self) -> None:
+        """Make sure that somebody listens. Raises EngineError (`engine-unreachable`, `not-permitted`)."""
+        self.give_back(self._connection())
 
     def close(self) -> None:
         while self._idle:

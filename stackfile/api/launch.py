@@ -55,10 +55,29 @@ def connect(
         if not start:
             raise
         start_engine(settings, client)
-        ping = client.ping()
     if check:
-        check_version(ping.version, ping.api)
+        transport.greeting = _Greeting(client)
     return client
+
+
+class _Greeting:
+    """Refuses a daemon of another version. A look needs no question of its own: each answer says who gives it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known = False
+
+    def asking(self, method: str) -> None:
+        if method != "GET":
+            # Nothing is to be changed before we know by whom.
+            ping = self._client.ping()
+            check_version(ping.version, ping.api)
+            self._known = True
+
+    def answered(self, server: str) -> None:
+        name, _, version = server.partition(" ")[0].partition("/")
+        if not self._known:
+            check_version(version if name == "stackfile" else server or "unknown", API)
 
 
 def check_version(version: str, api: int) -> None:

@@ -100,10 +100,11 @@ class Context:
         (`ambiguous`) when several projects come from one directory.
         """
         name = self.options.text("project-name") or self.environ.get("COMPOSE_PROJECT_NAME", "")
-        projects = self.client().projects()
         if name:
-            return next((project for project in projects if project.name == name), None)
-        for directory in self._directories():
+            return self._named(name)
+        directories = self._directories()
+        projects = self.client().projects(directories)
+        for directory in directories:
             matches = [project for project in projects if os.path.realpath(project.directory) == directory]
             matches = self._of_files(matches)
             if len(matches) > 1:
@@ -112,6 +113,12 @@ class Context:
             if matches:
                 return matches[0]
         return None
+
+    def _named(self, name: str) -> Project | None:
+        try:
+            return self.client().project(name)
+        except NotFoundError:
+            return None
 
     def project(self) -> Project:
         """As `find_project`; raises NotFoundError when it was never applied."""

@@ -6,7 +6,7 @@ What belongs here: turning the frozen dataclasses of `model` into bytes and back
 from __future__ import annotations
 
 from stackfile.wire.canonical import canonical, compact, spec_hash
-from stackfile.wire.codec import decode, encode, from_plain, to_plain
+from stackfile.wire.codec import decode, encode, from_plain, prepare, to_plain
 from stackfile.wire.errors import error_from_plain, error_to_plain
 from stackfile.wire.plans import document_digest, from_document, read_plan, to_document
 
@@ -20,6 +20,7 @@ __all__ = [
     "error_to_plain",
     "from_document",
     "from_plain",
+    "prepare",
     "read_plan",
     "spec_hash",
     "to_document",

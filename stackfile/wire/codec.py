@@ -26,6 +26,12 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return decoder
 
 
+def prepare(*kinds: Any) -> None:
+    """Make the decoders of these types now: the first use of one costs milliseconds."""
+    for kind in kinds:
+        _decoder(kind)
+
+
 def encode(value: object) -> bytes:
     """JSON of a dataclass of the model (or of plain data that holds some)."""
     return _ENCODER.encode(value)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 from aiohttp import web
 
 from stackfile.daemon import responses
 from stackfile.daemon.routing import OURS, Call, Table
-from stackfile.errors import NotFoundError
+from stackfile.errors import ActionError, NotFoundError
 
 table = Table(OURS)
 
 
 @table.get("/projects")
 async def list_projects(call: Call) -> web.StreamResponse:
-    return responses.json(list(await call.services.engine.project_list()))
+    """All, or those of these directories (a JSON list, as realpath(3) gives them)."""
+    projects = list(await call.services.engine.project_list())
+    if text := call.text("directories"):
+        wanted = _texts(text)
+        projects = [project for project in projects if os.path.realpath(project.directory) in wanted]
+    return responses.json(projects)
 
 
 @table.get("/projects/{name}")
@@ -33,3 +41,10 @@ async def containers(call: Call) -> web.StreamResponse:
 async def drift(call: Call) -> web.StreamResponse:
     """What is not as it was applied."""
     return responses.json(await call.services.reconciler.drift(call.path["name"]))
+
+
+def _texts(text: str) -> set[str]:
+    try:
+        return set(map(str, json.loads(text)))
+    except (ValueError, TypeError) as error:
+        raise ActionError("bad-request", "directories is no JSON list", cause=str(error)) from error

@@ -6,7 +6,8 @@ import pytest
 
 import stackfile
 from stackfile.api import launch
-from stackfile.api.http import Address
+from stackfile.api.client import Client
+from stackfile.api.http import Address, Transport
 from stackfile.errors import EngineError, UsageError
 
 
@@ -23,6 +24,15 @@ def test_another_version_is_refused_with_the_way_out(version: str, api: int, wor
         launch.check_version(version, api)
     assert (caught.value.reason, caught.value.exit_code) == ("engine-incompatible", 4)
     assert word in caught.value.hint
+
+
+@pytest.mark.parametrize("server", ["stackfile/0.0.1 (linux)", "Docker/20.10.5 (linux)", ""])
+def test_an_answer_says_by_whom(server: str) -> None:
+    greeting = launch._Greeting(Client(Transport(Address(path="/nonexistent"))))
+    greeting.asking("GET")
+    with pytest.raises(EngineError) as caught:
+        greeting.answered(server)
+    assert caught.value.reason == "engine-incompatible"
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,14 @@ class Engine:
     def __init__(self, *projects: Project) -> None:
         self._projects = list(projects)
 
-    def projects(self) -> list[Project]:
-        return self._projects
+    def projects(self, directories: Sequence[str] = ()) -> list[Project]:
+        return [each for each in self._projects if not directories or os.path.realpath(each.directory) in directories]
+
+    def project(self, name: str) -> Project:
+        found = [each for each in self._projects if each.name == name]
+        if not found:
+            raise NotFoundError("project", name)
+        return found[0]
 
     def close(self) -> None:
         pass
