@@ -43,10 +43,11 @@ def connect(
     named = host or environ.get("STACKFILE_HOST")
     settings = settings_module.load(environ)
     address = parse_address(named) if named else Address(path=settings.socket)
-    client = Client(Transport(address))
+    transport = Transport(address)
+    client = Client(transport)
     client.environ = environ
     try:
-        ping = client.ping()
+        transport.connect()
     except EngineError as error:
         if error.reason not in ("engine-unreachable", "not-permitted") or named:
             raise
