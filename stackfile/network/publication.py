@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 ANY, ANY6 = "0.0.0.0", "::"
 LOOPBACK6 = "::1"
+RELAYED = ("tcp", "udp")
+"""Protocols that the relay knows."""
 
 Backends = tuple[tuple[str, int], ...]
 """(container address, container port) pairs."""
@@ -90,6 +92,13 @@ class Publication:
         found = {Slot(key, version): of_version(self.backends, version) for version in key.versions}
         relayed = {slot for slot, backends in found.items() if slot.version == 6 and not backends and self.backends}
         return {slot: backends for slot, backends in found.items() if slot not in relayed}
+
+    @property
+    def relayed(self) -> Backends | None:
+        """Where the relay leads what comes over IPv6 and is not translated; None where it has nothing to do."""
+        if self.protocol not in RELAYED or 6 not in self.key.versions:
+            return None
+        return of_version(self.backends, 4) or of_version(self.backends, 6)
 
 
 def of_version(backends: Backends, version: int) -> Backends:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from stackfile.errors import ActionError
@@ -19,6 +21,7 @@ _ROOT = "port"
 _ANY = "any"
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _ATTEMPTS = 30
+_RECENT, _PAUSE = 1.0, 0.002
 _LISTEN = "0A"
 
 
@@ -36,16 +39,18 @@ class Reservations:
 
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
+        self._left: dict[PortKey, float] = {}
+        """Ports that were given back, and when."""
 
     def reserve(self, owner: str, key: PortKey) -> int:
         """Reserve the port for `owner`, unless it has it; returns the port (a fresh one for port 0)."""
-        if key.host_port and self._holder.keys(_name(owner, key)):
+        if key.host_port and self._holder.keys(holder_key(owner, key)):
             return key.host_port
         sockets = _bind_any(key) if key.host_port == 0 else self._bind(owner, key)
         try:
             port = int(sockets[0].getsockname()[1])
             taken = PortKey(key.protocol, key.host_ip, port)
-            self._holder.hold(_name(owner, taken), [sock.fileno() for sock in sockets])
+            self._holder.hold(holder_key(owner, taken), [sock.fileno() for sock in sockets])
         finally:
             for sock in sockets:
                 sock.close()
@@ -53,7 +58,10 @@ class Reservations:
 
     def release(self, owner: str, key: PortKey | None = None) -> None:
         """Give back one port of `owner`, or all of them."""
-        self._holder.drop(_name(owner, key) if key else f"{_ROOT}/{owner}")
+        for other, held in self.all() if key is None else [(owner, key)]:
+            if other == owner:
+                self._left[held] = time.monotonic()
+        self._holder.drop(holder_key(owner, key) if key else f"{_ROOT}/{owner}")
 
     def all(self) -> list[tuple[str, PortKey]]:
         """(owner, port) of every reservation."""
@@ -61,7 +69,7 @@ class Reservations:
 
     def _bind(self, owner: str, key: PortKey) -> list[socket.socket]:
         try:
-            return _bind(key)
+            return self._bind_soon(key)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise ActionError(
@@ -75,6 +83,19 @@ class Reservations:
             hint = "publish another host port, or stop what uses this one"
             raise ActionError("port-taken", f"port {key} is taken", cause=holder, hint=hint) from error
 
+    def _bind_soon(self, key: PortKey) -> list[socket.socket]:
+        """Bind; where we have just given the port back, the relay may have it for a moment longer."""
+        now = time.monotonic()
+        self._left = {held: when for held, when in self._left.items() if now - when < _RECENT}
+        for _ in range(_ATTEMPTS if any(held.overlaps(key) for held in self._left) else 0):
+            try:
+                return _bind(key)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                time.sleep(_PAUSE)
+        return _bind(key)
+
     def _other_owner(self, owner: str, key: PortKey) -> str:
         for other, held in self.all():
             if held.overlaps(key):
@@ -83,7 +104,8 @@ class Reservations:
         return ""
 
 
-def _name(owner: str, key: PortKey) -> str:
+def holder_key(owner: str, key: PortKey) -> str:
+    """Under which the supervisor holds the sockets of a reservation: one, or for every address IPv4's and IPv6's."""
     return f"{_ROOT}/{owner}/{key.protocol}/{key.host_ip or _ANY}/{key.host_port}"
 
 
@@ -130,13 +152,19 @@ def _bind_any(key: PortKey) -> list[socket.socket]:
     """Sockets at a port of the kernel's ephemeral range that is free in both families."""
     for _ in range(_ATTEMPTS):
         try:
-            return _bind(key)
+            return _bind(replace(key, host_port=_free_port(key)))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ActionError(
                     "action-failed", f"cannot publish {key}", cause=os.strerror(error.errno or 0)
                 ) from error
     raise ActionError("port-taken", f"no free port to publish {key}")
+
+
+def _free_port(key: PortKey) -> int:
+    """A port that the kernel chose. One bound without naming it would be lost when the relay stops listening."""
+    with _bound(_KINDS[key.protocol], key.host_ip or "0.0.0.0", 0) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _process(key: PortKey) -> str:

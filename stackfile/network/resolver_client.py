@@ -35,6 +35,9 @@ class ResolverClient:
         """`path`: the resolver's socket (RunPaths.resolver)."""
         self._path = path
         self._table: Table | None = None
+        self._relays: dict[str, Any] = {}
+        self._settled = False
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._socket: socket.socket | None = None
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._connected = asyncio.Event()
@@ -86,6 +89,46 @@ class ResolverClient:
         }
         self._table = (self._table or Table()).changed(change["zones"], change["scopes"])
         await self._call({"do": "update", **change})
+
+    def relay(self, ports: Mapping[str, tuple[str, Sequence[tuple[str, int]]] | None]) -> None:
+        """Have the resolver lead connections at reserved ports on: key in the supervisor → (protocol, backends).
+
+        None ends it and lets the socket go. Sent at once where that is possible and not waited for; sent again to a
+        resolver that was respawned.
+        """
+        change = {key: None if value is None else [value[0], list(value[1])] for key, value in ports.items()}
+        for key, value in change.items():
+            if value is None and self._relays.pop(key, None) is None:
+                continue
+            if value is not None:
+                self._relays[key] = value
+        self._send_relays({"do": "relay", "ports": change})
+
+    def settle_relays(self) -> None:
+        """All ports are known now: the resolver ends what it relays beside them (for a daemon before this one)."""
+        self._settled = True
+        self._send_relays({"do": "relay", "ports": self._relays, "all": True})
+
+    def _send_relays(self, request: dict[str, Any]) -> None:
+        if self._socket is None:
+            return  # whoever comes gets all of them
+        data = json.dumps(request).encode()
+        if self._sending.locked() or len(data) > _LARGE:
+            self._later(request)
+            return
+        try:
+            seqpacket.send(self._socket, data)
+        except BlockingIOError:
+            self._later(request)
+        except OSError:
+            return
+        else:
+            self._waiting.append(asyncio.get_running_loop().create_future())
+
+    def _later(self, request: dict[str, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._call(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def status(self) -> dict[str, Any]:
         """What the resolver serves: {"served": [ids], "zones": n, "scopes": n}."""
@@ -147,6 +190,8 @@ class ResolverClient:
             try:
                 if self._table is not None:
                     await self._exchange({"do": "table", "table": self._table.to_plain()}, ())
+                if self._settled:
+                    await self._exchange({"do": "relay", "ports": self._relays, "all": True}, ())
                 self._connected.set()
                 await ended.wait()
             except ConnectionError:

@@ -16,10 +16,9 @@ from stackfile.supervisor.client import Supervisor
 async def serve(ready_fd: int | None) -> None:
     """Serve until SIGTERM. "ok" goes to `ready_fd` once commands are taken."""
     paths = RunPaths(settings.load().run)
-    server = Server()
     supervisor = Supervisor(paths.supervisor)
-    server.recover(supervisor)
-    supervisor.close()
+    server = Server(supervisor)
+    server.recover()
     server.listen(paths.resolver)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -30,6 +29,7 @@ async def serve(ready_fd: int | None) -> None:
         os.close(ready_fd)
     await ended.wait()
     server.close()
+    supervisor.close()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Commands come over RUN/resolver.sock, one JSON object a message (or a sealed mem
 
 request   {"do": "serve", "id": …} + 2 fds | {"do": "forget", "id": …} | {"do": "table", "table": {…}}
           | {"do": "update", "zones": {id: {…}|null}, "scopes": {id: {…}|null}} | {"do": "status"}
+          | {"do": "relay", "ports": {key: [protocol, [[address, port], …]]|null}, "all"?: true}
 answer    {"ok": …} or {"error": "…"}
 """
 
@@ -21,6 +22,7 @@ from stackfile.errors import EngineError
 from stackfile.kernel import memfd, seqpacket
 from stackfile.resolver.answers import Answers
 from stackfile.resolver.listener import Listener
+from stackfile.resolver.relays import Relays
 from stackfile.resolver.table import Table
 from stackfile.resolver.upstream import Forwarder, Machine
 from stackfile.supervisor.client import Supervisor
@@ -31,9 +33,12 @@ _HELD = "dns"
 
 
 class Server:
-    """State of the process: which containers are served, from which table."""
+    """State of the process: which containers are served, from which table; which ports are relayed where."""
 
-    def __init__(self) -> None:
+    def __init__(self, supervisor: Supervisor) -> None:
+        """`supervisor` holds the sockets of both."""
+        self._supervisor = supervisor
+        self._relays = Relays(supervisor.fetch)
         self._answers = Answers(Forwarder(), Machine())
         self._listeners: dict[str, Listener] = {}
         self._commands: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
@@ -41,14 +46,15 @@ class Server:
             "forget": self._forget,
             "table": self._replace,
             "update": self._update,
+            "relay": self._relay,
             "status": self._status,
         }
 
-    def recover(self, supervisor: Supervisor) -> None:
+    def recover(self) -> None:
         """Take over the sockets that the supervisor holds; they are read once the table has come."""
         try:
-            for key in supervisor.keys(_HELD):
-                fds = supervisor.fetch(key)
+            for key in self._supervisor.keys(_HELD):
+                fds = self._supervisor.fetch(key)
                 if len(fds) == 2:
                     self._adopt(key.removeprefix(f"{_HELD}/"), fds)
         except EngineError as error:
@@ -63,6 +69,7 @@ class Server:
     def close(self) -> None:
         for listener in self._listeners.values():
             listener.close()
+        self._relays.close()
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -130,6 +137,12 @@ class Server:
     def _update(self, request: dict[str, Any], fds: list[int]) -> None:
         self._answers.replace(self._answers.table.changed(request.get("zones", {}), request.get("scopes", {})))
         self._begin()
+
+    def _relay(self, request: dict[str, Any], fds: list[int]) -> None:
+        if request.get("all"):
+            self._relays.replace(request["ports"])
+        else:
+            self._relays.update(request["ports"])
 
     def _status(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         table = self._answers.table

@@ -72,6 +72,10 @@ class RunStore:
         """Free the owner's addresses, in one network or all."""
         self._db.execute("DELETE FROM leases WHERE owner = ? AND (? = '' OR network = ?)", owner, network, network)
 
+    def release_address(self, network: str, address: str) -> None:
+        """Free one address."""
+        self._db.execute("DELETE FROM leases WHERE network = ? AND address = ?", network, address)
+
     def release_network(self, network: str) -> None:
         self._db.execute("DELETE FROM leases WHERE network = ?", network)
 

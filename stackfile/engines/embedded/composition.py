@@ -181,7 +181,7 @@ def _resources(core: Core, registry: Registry, bus: Bus, trash: Trash, machine: 
     files = FileStore(core.paths.files, core.key, core.state.files, registry.file_keys)
     volumes = Volumes(core.paths.volumes, core.state, registry, trash, bus)
     networks = Networks(core.state, core.run, core.network, registry, bus)
-    ports = Ports(core.network, core.run, registry)
+    ports = Ports(core.network, core.run, registry, networks, core.resolver)
     discovery = Discovery(core.resolver, registry, networks)
     mounts = Mounts(core, volumes, files)
     namespaces = Namespaces(core, networks, registry)

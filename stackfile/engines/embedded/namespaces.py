@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.networks import DEFAULT, Networks
-from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.engines.embedded.registry import Container, Placement, Registry
 from stackfile.errors import ConflictError
 from stackfile.model.container import Endpoint, NetworkRecord
 from stackfile.model.stack import Attachment
+from stackfile.network.attachment import Wired
 from stackfile.network.port import PortFacts
 
 SHARED = "container:"
@@ -56,40 +57,61 @@ class Namespaces:
                 self._core.network.detach(container.id, network, None, endpoint)
 
     def connect(self, container: Container, network: NetworkRecord, attachment: Attachment) -> None:
-        """Add a network to a container; at once when it runs."""
+        """Add a network to a container; at once when it runs. The one of highest priority gets the default routes."""
         place = container.place
         endpoint = self._networks.endpoint(network, container.id, attachment, None)
         interface = _free(place.interfaces.values())
-        if container.alive:
-            descriptor = self._held(container)
-            try:
-                route = not network.internal and not self._has_way_out(container)
-                self._core.network.attach(container.id, descriptor, interface, network, endpoint, route)
-            finally:
-                os.close(descriptor)
-            container.reachable = True
-        container.place = replace(
+        after = replace(
             place,
             endpoints=(*place.endpoints, endpoint),
             interfaces={**place.interfaces, network.id: interface},
         )
-
-    def disconnect(self, container: Container, network: NetworkRecord) -> None:
-        """Take a container off a network; at once when it runs."""
-        gone = [endpoint for endpoint in container.place.endpoints if endpoint.network_id == network.id]
-        for endpoint in gone if container.alive else ():
+        if container.alive:
+            priorities = {**_priorities(container), attachment.network: attachment.priority}
             descriptor = self._held(container)
             try:
-                self._core.network.detach(container.id, network, descriptor, endpoint)
+                self._core.network.attach(container.id, descriptor, interface, network, endpoint, False)
+                self._lead(descriptor, after, self._ways_out(after, priorities))
             finally:
                 os.close(descriptor)
+            container.reachable = True
+        container.place = after
+
+    def disconnect(self, container: Container, network: NetworkRecord) -> None:
+        """Take a container off a network; at once when it runs. Another one of its networks gets the default routes."""
         place = container.place
-        container.place = replace(
+        gone = [endpoint for endpoint in place.endpoints if endpoint.network_id == network.id]
+        after = replace(
             place,
             endpoints=tuple(endpoint for endpoint in place.endpoints if endpoint not in gone),
             interfaces={key: name for key, name in place.interfaces.items() if key != network.id},
         )
+        for endpoint in gone if container.alive else ():
+            descriptor = self._held(container)
+            try:
+                self._core.network.detach(container.id, network, descriptor, endpoint)
+                self._lead(descriptor, after, self._ways_out(after, _priorities(container)))
+            finally:
+                os.close(descriptor)
+        container.place = after
         self._networks.release(container.id, network.id)
+
+    def adjust(self, container: Container, network: NetworkRecord, attachment: Attachment) -> None:
+        """Take over what of an attachment can change without a break: aliases and the priority."""
+        place = container.place
+        container.place = replace(
+            place,
+            endpoints=tuple(
+                replace(endpoint, aliases=attachment.aliases) if endpoint.network_id == network.id else endpoint
+                for endpoint in place.endpoints
+            ),
+        )
+        if container.alive:
+            descriptor = self._held(container)
+            try:
+                self._lead(descriptor, container.place, self._ways_out(container.place, _priorities(container)))
+            finally:
+                os.close(descriptor)
 
     def ports(self, container: Container) -> list[tuple[NetworkRecord, PortFacts]]:
         """What the kernel has of a running container's places at its bridges; nothing for one that has just ended."""
@@ -110,19 +132,16 @@ class Namespaces:
     def reconnect(self, container: Container) -> None:
         """Have the interfaces of a running container at their bridges again, with their addresses and routes."""
         place = container.place
-        routed = False
-        for endpoint in place.endpoints:
-            network = self._networks.get(endpoint.network_id)
-            interface = place.interfaces.get(endpoint.network_id, "")
-            if network is None or not interface:
-                continue
-            route = not routed and not network.internal
-            routed = routed or route
-            descriptor = self._held(container)
-            try:
-                self._core.network.reattach(container.id, descriptor, interface, network, endpoint, route)
-            finally:
-                os.close(descriptor)
+        descriptor = self._held(container)
+        try:
+            for endpoint in place.endpoints:
+                network = self._networks.get(endpoint.network_id)
+                interface = place.interfaces.get(endpoint.network_id, "")
+                if network is not None and interface:
+                    self._core.network.reattach(container.id, descriptor, interface, network, endpoint, False)
+            self._lead(descriptor, place, self._ways_out(place, _priorities(container)))
+        finally:
+            os.close(descriptor)
 
     async def serve_names(self, container: Container, descriptor: int) -> None:
         """Have the resolver answer at 127.0.0.11 in the namespace."""
@@ -144,10 +163,24 @@ class Namespaces:
         container.place = replace(container.place, endpoints=(), interfaces={})
         return self._held(other)
 
-    def _has_way_out(self, container: Container) -> bool:
-        """Whether one of its networks gave it a default route."""
-        networks = (self._networks.get(endpoint.network_id) for endpoint in container.place.endpoints)
-        return any(network is not None and not network.internal for network in networks)
+    def _ways_out(self, place: Placement, priorities: Mapping[str, int]) -> dict[int, Endpoint]:
+        """By family the endpoint that the default route leads through: of highest priority, joined first."""
+        ways: dict[int, Endpoint] = {}
+        for endpoint in sorted(place.endpoints, key=lambda one: -priorities.get(one.network, 0)):
+            network = self._networks.get(endpoint.network_id)
+            if network is None or network.internal:
+                continue
+            if endpoint.gateway:
+                ways.setdefault(4, endpoint)
+            if endpoint.gateway6:
+                ways.setdefault(6, endpoint)
+        return ways
+
+    def _lead(self, descriptor: int, place: Placement, ways: Mapping[int, Endpoint]) -> None:
+        for version, endpoint in ways.items():
+            network = self._networks.get(endpoint.network_id)
+            if network is not None:
+                self._core.network.lead(descriptor, place.interfaces[network.id], network, endpoint, (version,))
 
     def _held(self, container: Container) -> int:
         found = self._core.supervisor.fetch(f"netns/{container.id}")
@@ -155,20 +188,28 @@ class Namespaces:
             raise ConflictError("conflict", f"container {container.name} has no network of its own")
         return found[0]
 
-    def _connect_all(self, container: Container, descriptor: int) -> None:
+    def _connect_all(self, container: Container, descriptor: int, wired: Wired | None = None) -> None:
+        """Join all networks; the first by the pair that waits in the namespace, where there is one."""
         previous = {endpoint.network_id: endpoint for endpoint in container.place.endpoints}
-        endpoints: list[Endpoint] = []
-        interfaces: dict[str, str] = {}
-        routed = False
-        for number, attachment in enumerate(attachments(container)):
+        joined: list[tuple[NetworkRecord, Endpoint]] = []
+        for attachment in attachments(container):
             network = self._find(container, attachment.network)
             endpoint = self._networks.endpoint(network, container.id, attachment, previous.get(network.id))
-            route = not routed and not network.internal
-            interfaces[network.id] = f"eth{number}"
-            self._core.network.attach(container.id, descriptor, interfaces[network.id], network, endpoint, route)
-            routed = routed or route
-            endpoints.append(endpoint)
-        container.place = replace(container.place, endpoints=tuple(endpoints), interfaces=interfaces)
+            joined.append((network, endpoint))
+        interfaces = {network.id: f"eth{number}" for number, (network, _) in enumerate(joined)}
+        place = replace(container.place, endpoints=tuple(each for _, each in joined), interfaces=interfaces)
+        ways = self._ways_out(place, _priorities(container))
+        for number, (network, endpoint) in enumerate(joined):
+            # Both routes at once where they lead the same way, as they nearly always do.
+            both = bool(ways) and all(way is endpoint for way in ways.values())
+            if number == 0 and wired is not None:
+                self._core.network.attach_wired(container.id, wired, network, endpoint, both)
+            else:
+                interface = interfaces[network.id]
+                self._core.network.attach(container.id, descriptor, interface, network, endpoint, both)
+        if len({way.network_id for way in ways.values()}) > 1:
+            self._lead(descriptor, place, ways)
+        container.place = place
 
     def _find(self, container: Container, name: str) -> NetworkRecord:
         if name == DEFAULT:
@@ -180,6 +221,11 @@ def _free(taken: Iterable[str]) -> str:
     """The first of eth0, eth1, … that is not taken."""
     names = set(taken)
     return next(f"eth{number}" for number in count() if f"eth{number}" not in names)
+
+
+def _priorities(container: Container) -> dict[str, int]:
+    """Network's name → priority."""
+    return {attachment.network: attachment.priority for attachment in attachments(container)}
 
 
 def attachments(container: Container) -> list[Attachment]:

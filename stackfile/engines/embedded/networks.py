@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from stackfile import log, wire
 from stackfile.engines.embedded import clock, names
+from stackfile.engines.embedded.addresses import Addresses
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.registry import Container, Registry
@@ -41,6 +42,7 @@ class Networks:
         self._manager = manager
         self._registry = registry
         self._bus = bus
+        self._addresses = Addresses(run)
         self._records: dict[str, NetworkRecord] = {}
         self._default_users: set[str] = set()
         self._idle: asyncio.TimerHandle | None = None
@@ -132,52 +134,12 @@ class Networks:
     def endpoint(
         self, record: NetworkRecord, owner: str, attachment: Attachment, previous: Endpoint | None
     ) -> Endpoint:
-        """Lease an address for `owner`: the one that is asked for, else its previous one, else the next free.
-
-        Raises ActionError (`address-exhausted`), ConflictError (`conflict`) for an address that another one has.
-        """
-        subnet = _ipv4(record)
-        address, prefix, gateway = "", 0, ""
-        if subnet is not None:
-            gateway = next((g for g in record.gateways if ip_address(g).version == 4), "")
-            address = self._lease(record, subnet, gateway, owner, attachment.ipv4, previous.ipv4 if previous else "")
-            prefix = subnet.prefixlen
-        return Endpoint(
-            network=record.name,
-            network_id=record.id,
-            ipv4=address,
-            ipv4_prefix=prefix,
-            gateway=gateway,
-            mac=attachment.mac or _mac(address),
-            aliases=attachment.aliases,
-        )
+        """Lease addresses for `owner`; see Addresses."""
+        return self._addresses.endpoint(record, owner, attachment, previous)
 
     def release(self, owner: str, network: str = "") -> None:
         """Give back the owner's addresses, in one network (id) or all."""
-        self._run.release(owner, network)
-
-    def _lease(
-        self, record: NetworkRecord, subnet: IPv4Network, gateway: str, owner: str, wanted: str, previous: str
-    ) -> str:
-        if wanted:
-            if ip_address(wanted) not in subnet:
-                raise ActionError("bad-request", f"address {wanted} is not in network {record.name} ({subnet})")
-            if not self._run.lease(record.id, [wanted], owner):
-                raise ConflictError("conflict", f"address {wanted} in network {record.name} is taken")
-            return wanted
-        held = {lease.address: lease.owner for lease in self._run.leases(record.id)}
-        own = next((address for address, holder in held.items() if holder == owner), "")
-        if own:
-            return own
-        candidates = [previous] if previous and previous not in held and IPv4Address(previous) in subnet else []
-        taken = {int(IPv4Address(address)) for address in held} | ({int(IPv4Address(gateway))} if gateway else set())
-        candidates += [] if candidates else _next_free(subnet, taken)
-        address = self._run.lease(record.id, candidates, owner)
-        if not address:
-            raise ActionError(
-                "address-exhausted", f"network {record.name} has no free address", cause=f"all of {subnet} are leased"
-            )
-        return address
+        self._addresses.release(owner, network)
 
     # ---- the default network
 
@@ -198,6 +160,11 @@ class Networks:
         if not self._default_users and self._idle is None and any(r.name == DEFAULT for r in self._records.values()):
             self._idle = asyncio.get_running_loop().call_later(_IDLE, self.drop_default)
 
+    @property
+    def default_idles(self) -> bool:
+        """Whether the default network is only still there because it may be needed again at once."""
+        return self._idle is not None
+
     def drop_default(self) -> None:
         """Remove the default network unless it is used."""
         if self._idle is not None:
@@ -213,18 +180,22 @@ class Networks:
     # ---- inside
 
     def _addressed(self, record: NetworkRecord) -> NetworkRecord:
-        """With a subnet and its gateway: as asked for, else from the pool."""
-        if not record.subnets:
-            taken = [subnet for other in self._records.values() for subnet in other.subnets]
+        """With its subnets and their gateways: as asked for, else from the pools; IPv4 always."""
+        subnets = [str(self._subnet(record, text)) for text in record.subnets]
+        gateways = [*record.gateways, *[""] * len(subnets)][: len(subnets)]
+        gateways = [_gateway(record, subnet, gateway) for subnet, gateway in zip(subnets, gateways, strict=True)]
+        ranges = [*record.ip_ranges, *[""] * len(subnets)][: len(subnets)] if any(record.ip_ranges) else []
+        taken = [subnet for other in self._records.values() for subnet in other.subnets]
+        if not any("." in subnet for subnet in subnets):
             subnet, gateway = self._manager.choose_subnet(taken)
-            return replace(record, subnets=(subnet,), gateways=(gateway,))
-        for text in record.subnets:
-            self._check_overlap(record, text)
-        gateways = list(record.gateways)
-        gateways += [str(next(ip_network(text).hosts())) for text in record.subnets[len(gateways) :]]
-        return replace(record, gateways=tuple(gateways))
+            subnets, gateways, ranges = [subnet, *subnets], [gateway, *gateways], ["", *ranges] if ranges else []
+        if record.enable_ipv6 and not any(":" in subnet for subnet in subnets):
+            subnet, gateway = self._manager.choose_subnet(taken, 6)
+            subnets, gateways = [*subnets, subnet], [*gateways, gateway]
+        return replace(record, subnets=tuple(subnets), gateways=tuple(gateways), ip_ranges=tuple(ranges))
 
-    def _check_overlap(self, record: NetworkRecord, text: str) -> None:
+    def _subnet(self, record: NetworkRecord, text: str) -> IPv4Network | IPv6Network:
+        """A subnet that was asked for; overlaps none of ours."""
         try:
             subnet = ip_network(text)
         except ValueError as error:
@@ -235,6 +206,7 @@ class Networks:
                     raise ConflictError(
                         "conflict", f"network {record.name}: subnet {text} overlaps that of {other.name} ({known})"
                     )
+        return subnet
 
     def _store(self, record: NetworkRecord) -> None:
         self._records[record.id] = record
@@ -255,23 +227,15 @@ def _is_on(container: Container, record: NetworkRecord) -> bool:
     return any(endpoint.network_id == record.id for endpoint in container.place.endpoints)
 
 
-def _ipv4(record: NetworkRecord) -> IPv4Network | None:
-    found = (ip_network(text) for text in record.subnets)
-    return next((subnet for subnet in found if isinstance(subnet, IPv4Network)), None)
-
-
-def _next_free(subnet: IPv4Network, taken: set[int]) -> list[str]:
-    """The free address after the highest leased one, or the lowest: an address rests before it is given again."""
-    first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - 1
-    highest = max((address for address in taken if first <= address <= last), default=first - 1)
-    for address in (*range(highest + 1, last + 1), *range(first, highest)):
-        if address not in taken:
-            return [str(IPv4Address(address))]
-    return []
-
-
-def _mac(address: str) -> str:
-    """A local MAC made of the address, so that the two never disagree (as Docker makes it)."""
-    if not address:
-        return ""
-    return ":".join(f"{octet:02x}" for octet in (0x02, 0x42, *IPv4Address(address).packed))
+def _gateway(record: NetworkRecord, subnet: str, wanted: str) -> str:
+    """The gateway that was asked for, else the first address of the subnet."""
+    network = ip_network(subnet)
+    if not wanted:
+        return str(next(network.hosts()))
+    try:
+        address = ip_address(wanted)
+    except ValueError as error:
+        raise ActionError("bad-request", f"network {record.name}: gateway {wanted}", cause=str(error)) from error
+    if address not in network:
+        raise ActionError("bad-request", f"network {record.name}: gateway {wanted} is not in {subnet}")
+    return str(address)

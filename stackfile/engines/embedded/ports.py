@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.model import labels
-from stackfile.model.container import PublishedPort
+from stackfile.model.container import Endpoint, PublishedPort
 from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Port
 from stackfile.network.manager import NetworkManager
-from stackfile.network.publication import PortKey, Publication
+from stackfile.network.publication import Backends, PortKey, Publication
+from stackfile.network.reservation import holder_key
+from stackfile.network.resolver_client import ResolverClient
 from stackfile.store.rows import PortRow
 from stackfile.store.run import RunStore
 
@@ -27,7 +30,11 @@ class _Reservation:
 class Ports:
     """The host ports of all containers."""
 
-    def __init__(self, manager: NetworkManager, run: RunStore, registry: Registry) -> None:
+    def __init__(
+        self, manager: NetworkManager, run: RunStore, registry: Registry, networks: Networks, resolver: ResolverClient
+    ) -> None:
+        self._networks = networks
+        self._resolver = resolver
         self._manager = manager
         self._run = run
         self._registry = registry
@@ -56,9 +63,10 @@ class Ports:
             if reservation.targets.pop(container.id, None) is None:
                 continue
             if reservation.targets:
-                self._manager.publish([self._publication(key, reservation)])
+                self._publish({key: reservation})
                 continue
             gone.append(key)
+            self._resolver.relay({holder_key(reservation.owner, key): None})
             del self._reservations[key]
         if gone:
             self._manager.unpublish(gone)
@@ -67,21 +75,19 @@ class Ports:
 
     def refresh(self, container: Container) -> None:
         """Lead the container's ports to those of their replicas that run and, with a health check, are healthy."""
-        entries = [
-            self._publication(key, reservation)
-            for key, reservation in self._reservations.items()
-            if container.id in reservation.targets
-        ]
-        if entries:
-            self._manager.publish(entries)
+        self._publish({key: held for key, held in self._reservations.items() if container.id in held.targets})
 
-    def expected(self, container: Container) -> dict[PortKey, tuple[tuple[str, int], ...]]:
-        """The container's host ports with what should stand behind them now."""
-        return {
-            key: self._publication(key, reservation).backends
-            for key, reservation in self._reservations.items()
-            if container.id in reservation.targets
-        }
+    def expected(self, container: Container) -> dict[PortKey, Backends]:
+        """The container's host ports with what the kernel should have behind them now.
+
+        A port that only the relay serves (`[::1]`) is none of the kernel's.
+        """
+        found: dict[PortKey, Backends] = {}
+        for key, reservation in self._reservations.items():
+            if container.id in reservation.targets:
+                for slot, backends in self._publication(key, reservation).slots.items():
+                    found[slot.key] = found.get(slot.key, ()) + backends
+        return found
 
     def release_unknown(self) -> None:
         """Give back reservations and forget published ports that no container of ours has (after a crash)."""
@@ -92,8 +98,23 @@ class Ports:
             if key.normal() not in self._reservations:
                 self._manager.unreserve(owner, key.protocol, key.host_ip, key.host_port)
                 self._run.delete_port(key.protocol, key.host_ip, key.host_port)
+        self._resolver.settle_relays()
 
     # ---- inside
+
+    def _publish(self, ports: Mapping[PortKey, _Reservation]) -> None:
+        """Lead these ports to their backends: by translation, and by the relay what that cannot do."""
+        if not ports:
+            return
+        entries = {key: self._publication(key, reservation) for key, reservation in ports.items()}
+        self._manager.publish(list(entries.values()))
+        relayed: dict[str, tuple[str, Backends] | None] = {}
+        for key, entry in entries.items():
+            if entry.relayed is not None:
+                backends = self._outward(key, ports[key])
+                relayed[holder_key(ports[key].owner, key)] = (key.protocol, backends)
+        if relayed:
+            self._resolver.relay(relayed)
 
     def _reserve(self, container: Container, port: Port) -> PublishedPort:
         owner = self._owner(container, port.published, port.target, port.protocol, port.mode)
@@ -124,13 +145,38 @@ class Ports:
         return container.id
 
     def _publication(self, key: PortKey, reservation: _Reservation) -> Publication:
-        backends: list[tuple[str, int]] = []
+        backends = tuple(
+            (address, target)
+            for container, target in self._askable(reservation)
+            for address in _addresses(self._place(container))
+        )
+        return Publication(key.protocol, key.host_ip, key.host_port, backends)
+
+    def _outward(self, key: PortKey, reservation: _Reservation) -> Backends:
+        """Backends for the relay, whose connections come from the machine: none in an internal network."""
+        backends = []
+        for container, target in self._askable(reservation):
+            endpoint = self._place(container)
+            network = self._networks.get(endpoint.network_id) if endpoint else None
+            if network is not None and not network.internal:
+                backends += [(address, target) for address in _addresses(endpoint)]
+        return Publication(key.protocol, key.host_ip, key.host_port, tuple(backends)).relayed or ()
+
+    def _askable(self, reservation: _Reservation) -> Iterable[tuple[Container, int]]:
+        """Containers behind a port that may get requests, each with its own port."""
         for identity, target in reservation.targets.items():
             container = self._registry.get(identity)
-            address = _address(container) if container is not None else ""
-            if address:
-                backends.append((address, target))
-        return Publication(key.protocol, key.host_ip, key.host_port, tuple(backends))
+            if container is not None and _is_askable(container):
+                yield container, target
+
+    def _place(self, container: Container) -> Endpoint | None:
+        """Where requests go to: its first network that others reach, else the first."""
+        places = container.place.endpoints
+        for endpoint in places:
+            network = self._networks.get(endpoint.network_id)
+            if network is not None and not network.internal:
+                return endpoint
+        return places[0] if places else None
 
 
 def wanted(container: Container, image: ImageConfig) -> Iterable[Port]:
@@ -150,12 +196,11 @@ def wanted(container: Container, image: ImageConfig) -> Iterable[Port]:
             yield Port(target=found[0], protocol=found[1])
 
 
-def _address(container: Container) -> str:
-    """Where requests to a container go; "" while it should get none."""
-    if (
-        not container.reachable
-        or container.state.status != "running"
-        or container.state.health.status in ("starting", "unhealthy")
-    ):
-        return ""
-    return next((endpoint.ipv4 for endpoint in container.place.endpoints if endpoint.ipv4), "")
+def _is_askable(container: Container) -> bool:
+    """It runs, is connected and, with a health check, healthy."""
+    waiting = container.state.health.status in ("starting", "unhealthy")
+    return container.reachable and container.state.status == "running" and not waiting
+
+
+def _addresses(endpoint: Endpoint | None) -> list[str]:
+    return [address for address in (endpoint.ipv4, endpoint.ipv6) if address] if endpoint else []

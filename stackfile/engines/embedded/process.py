@@ -39,7 +39,8 @@ def hosts(spec: ContainerSpec, hostname: str, endpoints: Sequence[Endpoint]) -> 
         name, address = _extra_host(entry)
         lines.append(f"{gateway if address == 'host-gateway' else address}\t{name}")
     names = f"{hostname}.{spec.domainname} {hostname}" if spec.domainname else hostname
-    lines += [f"{endpoint.ipv4}\t{names}" for endpoint in endpoints if endpoint.ipv4]
+    own = [address for endpoint in endpoints for address in (endpoint.ipv4, endpoint.ipv6) if address]
+    lines += [f"{address}\t{names}" for address in own]
     return "\n".join(lines) + "\n"
 
 

@@ -131,7 +131,8 @@ class Recovery:
 
     def _lease_again(self, container: Container) -> None:
         for endpoint in container.place.endpoints:
-            self._core.run.lease(endpoint.network_id, [endpoint.ipv4], container.id)
+            for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+                self._core.run.lease(endpoint.network_id, [address], container.id)
             network = self._networks.get(endpoint.network_id)
             if network is not None and network.name == DEFAULT:
                 self._networks.default(container.id)

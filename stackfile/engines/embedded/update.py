@@ -160,12 +160,16 @@ class Update:
     async def _rewire(self, container: Container, before: ContainerSpec) -> None:
         old = {attachment.network: attachment for attachment in before.networks}
         new = {attachment.network: attachment for attachment in container.spec.networks}
-        for name in [name for name in old if old[name] != new.get(name)]:
+        kept = [name for name in new if name in old and _same_place(old[name], new[name])]
+        for name in [name for name in old if name not in kept]:
             network = self._networks.find(name)
             self._namespaces.disconnect(container, network)
             await self._discovery.refresh([network.id])
-        for name in [name for name in new if old.get(name) != new[name]]:
-            self._namespaces.connect(container, self._networks.find(name), new[name])
+        for name in new:
+            if name in kept:
+                self._namespaces.adjust(container, self._networks.find(name), new[name])
+            else:
+                self._namespaces.connect(container, self._networks.find(name), new[name])
         await self._discovery.announce(container)
         self._ports.refresh(container)
 
@@ -180,3 +184,8 @@ class Update:
         self._bus.publish(
             "network", action, network.id, {"name": network.name, "type": network.driver, "container": container.id}
         )
+
+
+def _same_place(before: Attachment, after: Attachment) -> bool:
+    """Whether only what needs no other address differs."""
+    return replace(before, aliases=after.aliases, priority=after.priority) == after

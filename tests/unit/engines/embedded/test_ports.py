@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.ports import Ports, wanted
 from stackfile.engines.embedded.registry import Container, Placement, Registry
 from stackfile.errors import ActionError
 from stackfile.model import labels
-from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, Health
+from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, Health, NetworkRecord
 from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Port
 from stackfile.network.manager import NetworkManager
 from stackfile.network.publication import PortKey, Publication
+from stackfile.network.resolver_client import ResolverClient
 from stackfile.store.run import RunStore
 from stackfile.store.state import StateStore
 
@@ -55,13 +57,38 @@ class Kernel:
         return self.shown
 
 
+class Line:
+    """Remembers what the resolver is asked to relay, by port."""
+
+    def __init__(self) -> None:
+        self.relayed: dict[str, tuple[str, Sequence[tuple[str, int]]]] = {}
+
+    def relay(self, ports: Mapping[str, tuple[str, Sequence[tuple[str, int]]] | None]) -> None:
+        for key, value in ports.items():
+            self.relayed.pop(key, None)
+            if value is not None:
+                self.relayed[key] = value
+
+    def settle_relays(self) -> None:
+        pass
+
+
+class Nets:
+    """Two networks: n, and i, which is internal."""
+
+    def get(self, identity: str) -> NetworkRecord:
+        return NetworkRecord(id=identity, name=identity, internal=identity == "i")
+
+
 class Bench:
     def __init__(self, directory: Path) -> None:
         self.state = StateStore(str(directory / "state.db"), "id")
         self.run = RunStore(str(directory / "run.db"), "boot")
         self.registry = Registry(self.state)
         self.kernel = Kernel()
-        self.ports = Ports(cast(NetworkManager, self.kernel), self.run, self.registry)
+        self.line = Line()
+        networks, resolver = cast(Networks, Nets()), cast(ResolverClient, self.line)
+        self.ports = Ports(cast(NetworkManager, self.kernel), self.run, self.registry, networks, resolver)
 
     def running(self, number: int, *ports: Port, service: str = "web", **fields: object) -> Container:
         """A running replica that has its ports."""
@@ -140,7 +167,8 @@ def test_adoption_and_what_nobody_has(bench: Bench) -> None:
     first = bench.running(1, WEB)
     bench.kernel.reserve("gone", "tcp", "", 9090)
     bench.kernel.publish([Publication("tcp", "", 9090, (("10.0.0.9", 1),))])
-    ports = Ports(cast(NetworkManager, bench.kernel), bench.run, bench.registry)
+    networks, resolver = cast(Networks, Nets()), cast(ResolverClient, bench.line)
+    ports = Ports(cast(NetworkManager, bench.kernel), bench.run, bench.registry, networks, resolver)
     ports.adopt(first)
     ports.refresh(first)
     ports.release_unknown()
@@ -158,3 +186,34 @@ def test_which_ports_are_wanted() -> None:
     assert of(publish_all=True, expose=("9/tcp", "80")) == [(80, "tcp"), (53, "udp"), (9, "tcp")]
     assert of(ports=(WEB,), network_mode="host") == []
     assert of(ports=(WEB,), network_mode="container:x") == []
+
+
+def test_ipv6_is_relayed_to_containers_without_it(bench: Bench) -> None:
+    first = bench.running(1, Port(target=80, published=8080))
+    second = bench.running(2, Port(target=80, published=8080))
+    key = "port/p/web/tcp/any/8080"
+    assert bench.line.relayed == {key: ("tcp", (("10.0.0.1", 80), ("10.0.0.2", 80)))}
+    bench.ports.release(first)
+    assert bench.line.relayed == {key: ("tcp", (("10.0.0.2", 80),))}
+    bench.ports.release(second)
+    assert bench.line.relayed == {}
+
+
+def test_relay_leads_into_no_internal_network(bench: Bench) -> None:
+    container = bench.running(1, Port(target=80, published=8080))
+    container.place = Placement(
+        endpoints=(Endpoint(network="i", network_id="i", ipv4="10.1.0.1"),), published=container.place.published
+    )
+    bench.ports.refresh(container)
+    assert [backends for _, backends in bench.line.relayed.values()] == [()]
+    assert bench.shown(8080) == {"10.1.0.1"}
+    container.place = replace(
+        container.place, endpoints=(*container.place.endpoints, Endpoint(network="n", network_id="n", ipv4="10.0.0.1"))
+    )
+    bench.ports.refresh(container)
+    assert [backends for _, backends in bench.line.relayed.values()] == [(("10.0.0.1", 80),)]
+
+
+def test_what_the_kernel_should_have(bench: Bench) -> None:
+    container = bench.running(1, Port(target=80, published=8080), Port(target=80, published=8081, host_ip="::1"))
+    assert bench.ports.expected(container) == {PortKey("tcp", "", 8080): (("10.0.0.1", 80),)}
