@@ -87,6 +87,7 @@ class Fields:
 
     def __init__(self, tree: Mapping, context: Context, what: str) -> None:
         self.tree = tree
+        self.entries = tree.entries
         self.context = context
         self.what = what
         self._seen: set[str] = set()
@@ -94,15 +95,17 @@ class Fields:
     def node(self, key: str) -> Node | None:
         """The node of a key; None where there is none, or null."""
         self._seen.add(key)
-        node = self.tree.get(key)
-        if isinstance(node, Scalar) and node.value is None:
+        node = self.entries.get(key)
+        if node is None or (isinstance(node, Scalar) and node.value is None):
             return None
         return node
 
     def take(self, key: str, parse: Callable[[Node], T], default: T) -> T:
         """The parsed value of a key, `default` where it is not there or wrong (which is reported)."""
-        node = self.node(key)
-        return default if node is None else self.guard(lambda: parse(node), node, default)
+        self._seen.add(key)
+        if key not in self.entries or (node := self.node(key)) is None:
+            return default
+        return self.guard(lambda: parse(node), node, default)
 
     def guard(self, call: Callable[[], T], node: Node, default: D) -> T | D:
         """Result of `call`; an error is reported at `node` unless it knows better."""
@@ -118,8 +121,8 @@ class Fields:
 
     def take_list(self, key: str, parse: Callable[[Node], T | list[T]]) -> tuple[T, ...]:
         """The parsed items of a list. A parser may give several values for an item."""
-        node = self.node(key)
-        if node is None:
+        self._seen.add(key)
+        if key not in self.entries or (node := self.node(key)) is None:
             return ()
         if not isinstance(node, Sequence):
             return self.guard(lambda: not_a(node, "a list"), node, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
@@ -33,7 +34,7 @@ from stackfile.language.normalise.basic import (
 )
 from stackfile.language.normalise.basic import name as named
 from stackfile.language.normalise.context import Context, Fields, Published
-from stackfile.model.stack import Attachment, Dependency, FileRef, Mount, Port, Service
+from stackfile.model.stack import Attachment, Dependency, FileRef, LogConfig, Mount, Port, Rollout, Service
 
 UNSUPPORTED = frozenset({"provider"})
 """Keys of Compose that the model has no field for yet."""
@@ -58,6 +59,8 @@ IGNORED = {
 }
 """Keys that are accepted without effect, and why."""
 
+LOG = LogConfig()
+ROLLOUT = Rollout()
 PULL_POLICIES = frozenset({"always", "never", "missing", "if_not_present", "build"})
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*")
@@ -73,6 +76,10 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     mode = fields.take("network_mode", lambda node: links.network_mode(node, context, owner), "")
     fields.take("scale", lambda _: None, None)
     deploy.fields.take("replicas", lambda _: None, None)
+    shared = _shared(fields, context, owner)
+    lived = _lived(fields, deploy, context)
+    labels = _pairs(fields, "labels")
+    depends_on: dict[str, Dependency] = fields.take("depends_on", lambda n: links.depends_on(n, context, owner), {})
     service = Service(
         name=name,
         image=built,
@@ -85,14 +92,14 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         hostname=fields.take("hostname", _hostname, ""),
         domainname=fields.take("domainname", _hostname, ""),
         container_name=fields.take("container_name", _container_name, ""),
-        labels=fields.take("labels", pairs, {}),
+        labels={**_file_labels(fields, context), **labels},
         ports=_ports(fields, context, name),
         expose=fields.take_list("expose", ports.expose),
         mounts=_mounts(fields, context, owner),
         files=_files(fields, context, owner),
         networks=_networks(fields, context, owner, mode),
         network_mode=mode,
-        depends_on=fields.take("depends_on", lambda node: links.depends_on(node, context, owner), {}),
+        depends_on={**_implied(shared, _links(fields, context, owner)), **depends_on},
         healthcheck=fields.take("healthcheck", lambda node: health.parse(node, context), None),
         restart=limits.restart(fields, deploy, context),
         resources=limits.resources(fields, deploy),
@@ -118,9 +125,9 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         oom_score_adj=fields.take("oom_score_adj", limits.oom_score, 0),
         pull_policy=fields.take("pull_policy", _pull_policy, ""),
         profiles=fields.take("profiles", texts, ()),
+        **shared,
+        **lived,
     )
-    service = _shared(service, fields, context, owner)
-    service = _lived(service, fields, deploy, context)
     fields.ignore(owner, IGNORED)
     fields.node("extends")  # resolved before files were merged
     deploy.finish()
@@ -128,54 +135,60 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     return service
 
 
-def _shared(service: Service, fields: Fields, context: Context, owner: str) -> Service:
-    """With what it shares with the machine and with other services, whom it then depends on."""
-    service = replace(
-        service,
-        pid_mode=fields.take("pid", lambda node: isolation.pid(node, context, owner), ""),
-        ipc_mode=fields.take("ipc", lambda node: isolation.ipc(node, context, owner), ""),
-        uts_mode=fields.take("uts", isolation.host_only, ""),
-        userns_mode=fields.take("userns_mode", isolation.host_only, ""),
-        cgroup_mode=fields.take("cgroup", isolation.cgroup, ""),
-        devices=fields.take_list("devices", lambda node: isolation.device(node, context)),
-        device_rules=fields.take_list("device_cgroup_rules", isolation.device_rule),
-        volumes_from=fields.take_list("volumes_from", lambda node: isolation.volumes_from(node, context, owner)),
-        platform=fields.take("platform", isolation.platform, ""),
-    )
+def _shared(fields: Fields, context: Context, owner: str) -> dict[str, Any]:
+    """What it shares with the machine and with other services."""
+    return {
+        "pid_mode": fields.take("pid", lambda node: isolation.pid(node, context, owner), ""),
+        "ipc_mode": fields.take("ipc", lambda node: isolation.ipc(node, context, owner), ""),
+        "uts_mode": fields.take("uts", isolation.host_only, ""),
+        "userns_mode": fields.take("userns_mode", isolation.host_only, ""),
+        "cgroup_mode": fields.take("cgroup", isolation.cgroup, ""),
+        "devices": fields.take_list("devices", lambda node: isolation.device(node, context)),
+        "device_rules": fields.take_list("device_cgroup_rules", isolation.device_rule),
+        "volumes_from": fields.take_list("volumes_from", lambda node: isolation.volumes_from(node, context, owner)),
+        "platform": fields.take("platform", isolation.platform, ""),
+    }
+
+
+def _links(fields: Fields, context: Context, owner: str) -> list[str]:
+    """The services it links to; their aliases go to the context."""
     nothing: tuple[tuple[str, str], ...] = ()
     linked = fields.take("links", lambda node: isolation.links(node, context, owner), nothing)
-    context.links.update({(service.name, alias): target for target, alias in linked})
-    return replace(service, depends_on={**_implied(service, linked), **service.depends_on})
+    context.links.update({(owner.partition(".")[2], alias): target for target, alias in linked})
+    return [target for target, _ in linked]
 
 
-def _implied(service: Service, linked: tuple[tuple[str, str], ...]) -> dict[str, Dependency]:
+def _implied(shared: dict[str, Any], linked: list[str]) -> dict[str, Dependency]:
     """Dependencies on whom it shares something with, as Compose has them."""
-    shared = isolation.shared_services(service.pid_mode, service.ipc_mode)
-    volumes = [source.partition(":")[0] for source in service.volumes_from if not source.startswith("container:")]
-    implied = dict.fromkeys((*shared, *(target for target, _ in linked)), isolation.IMPLIED)
-    return {**dict.fromkeys(volumes, Dependency()), **implied}
+    if not linked and not shared["pid_mode"] and not shared["ipc_mode"] and not shared["volumes_from"]:
+        return {}
+    named = isolation.shared_services(shared["pid_mode"], shared["ipc_mode"])
+    volumes = [source.partition(":")[0] for source in shared["volumes_from"] if not source.startswith("container:")]
+    return {**dict.fromkeys(volumes, Dependency()), **dict.fromkeys((*named, *linked), isolation.IMPLIED)}
 
 
-def _lived(service: Service, fields: Fields, deploy: limits.Deploy, context: Context) -> Service:
-    """With its log, hooks, annotations and rollout."""
-    return replace(
-        service,
-        labels=_labels(service, fields, context),
-        annotations=fields.take("annotations", pairs, {}),
-        attach=fields.take("attach", boolean, True),
-        log=fields.take("logging", lambda node: lifecycle.logging(node, context, deploy.address), service.log),
-        post_start=fields.take_list("post_start", lambda node: lifecycle.hook(node, context)),
-        pre_stop=fields.take_list("pre_stop", lambda node: lifecycle.hook(node, context)),
-        update=deploy.fields.take("update_config", lambda node: lifecycle.rollout(node, context), service.update),
-        rollback=deploy.fields.take("rollback_config", lambda node: lifecycle.rollout(node, context), service.rollback),
-        deploy_labels=deploy.fields.take("labels", pairs, {}),
-    )
+def _lived(fields: Fields, deploy: limits.Deploy, context: Context) -> dict[str, Any]:
+    """Its log, hooks, annotations and rollout."""
+    return {
+        "annotations": _pairs(fields, "annotations"),
+        "attach": fields.take("attach", boolean, True),
+        "log": fields.take("logging", lambda node: lifecycle.logging(node, context, deploy.address), LOG),
+        "post_start": fields.take_list("post_start", lambda node: lifecycle.hook(node, context)),
+        "pre_stop": fields.take_list("pre_stop", lambda node: lifecycle.hook(node, context)),
+        "update": deploy.fields.take("update_config", lambda node: lifecycle.rollout(node, context), ROLLOUT),
+        "rollback": deploy.fields.take("rollback_config", lambda node: lifecycle.rollout(node, context), ROLLOUT),
+        "deploy_labels": _pairs(deploy.fields, "labels"),
+    }
 
 
-def _labels(service: Service, fields: Fields, context: Context) -> dict[str, str]:
-    """`label_file`, then the labels themselves."""
+def _pairs(fields: Fields, key: str) -> dict[str, str]:
     nothing: dict[str, str] = {}
-    return {**fields.take("label_file", lambda node: environment.label_files(node, context), nothing), **service.labels}
+    return fields.take(key, pairs, nothing)
+
+
+def _file_labels(fields: Fields, context: Context) -> dict[str, str]:
+    nothing: dict[str, str] = {}
+    return fields.take("label_file", lambda node: environment.label_files(node, context), nothing)
 
 
 def _networks(fields: Fields, context: Context, owner: str, mode: str) -> tuple[Attachment, ...]:
