@@ -8,6 +8,7 @@ from typing import Any
 
 from stackfile import wire
 from stackfile.errors import NotFoundError, RefusedError
+from stackfile.model.container import NetworkRecord
 from stackfile.model.observed import Drift
 from stackfile.model.plan import Action, Cause, Change, Note
 from stackfile.model.stack import NetworkResource
@@ -59,7 +60,8 @@ def network(context: Context, name: str) -> Decision:
         return Decision(address=address, actions=[_create(context, address)])
     if resource.external:
         return Decision(address=address)
-    changes = list(_field_changes(context, address, record, resource, _network_fields(resource), DROP))
+    written = _as_written(record, resource)
+    changes = list(_field_changes(context, address, written, resource, _network_fields(resource), DROP))
     if any(change.path == "/driver" for change in changes):
         _needs_yes(context, changes, f"network {name} would be made by another driver")
     drift = [item for item in context.observed.drift if item.address == address]
@@ -73,6 +75,19 @@ def _foreign(address: str, item: Drift) -> Note:
     """What somebody else does to the network, and only he can mend."""
     message = f"{item.field.replace('_', ' ')} {item.place}"
     return Note(code="network-hindered", severity="warning", address=address, message=message)
+
+
+def _as_written(record: NetworkRecord, resource: NetworkResource) -> NetworkRecord:
+    """The network without what the engine chose: subnets of a family of which the file has none, gateways."""
+    families = {":" in subnet for subnet in resource.subnets}
+    places = [number for number, subnet in enumerate(record.subnets) if (":" in subnet) in families]
+    gateways = [record.gateways[number] if number < len(record.gateways) else "" for number in places]
+    wanted = [*resource.gateways, *[""] * len(places)]
+    return replace(
+        record,
+        subnets=tuple(record.subnets[number] for number in places),
+        gateways=tuple(gateway if wanted[number] else "" for number, gateway in enumerate(gateways)),
+    )
 
 
 def _network_fields(resource: NetworkResource) -> Iterable[str]:

@@ -92,13 +92,13 @@ def decode(body: Mapping[str, Any]) -> NetworkRecord:
     driver = values.text(body, "Driver") or "bridge"
     if driver in ("default",):
         driver = "bridge"
-    configs = values.objects(values.mapping(body, "IPAM"), "Config")
+    configs = [one for one in values.objects(values.mapping(body, "IPAM"), "Config") if values.text(one, "Subnet")]
     return NetworkRecord(
         id="",
         name=name,
         driver=driver,
-        subnets=tuple(subnet for config in configs if (subnet := values.text(config, "Subnet"))),
-        gateways=tuple(gateway for config in configs if (gateway := values.text(config, "Gateway"))),
+        subnets=tuple(values.text(config, "Subnet") for config in configs),
+        gateways=tuple(values.text(config, "Gateway") for config in configs),
         internal=values.flag(body, "Internal"),
         attachable=values.flag(body, "Attachable"),
         enable_ipv6=values.flag(body, "EnableIPv6"),

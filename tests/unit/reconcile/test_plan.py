@@ -456,6 +456,23 @@ def test_subnets_that_the_engine_chose_are_no_change() -> None:
     assert kit.told(kit.make(wanted, kit.applied(wanted))) == []
 
 
+def test_what_the_engine_added_to_given_subnets_is_no_change() -> None:
+    """The subnet of the other family, and gateways of those that say none."""
+    before = kit.stack(kit.service("web"))
+    given = replace(before.networks["default"], subnets=("fd01::/64", "fd02::/64"), gateways=("", "fd02::9"))
+    wanted = replace(before, networks={"default": given})
+    observed = kit.applied(wanted)
+    (record,) = observed.networks
+    made = replace(
+        record,
+        subnets=("10.1.0.0/24", "fd01::/64", "fd02::/64"),
+        gateways=("10.1.0.1", "fd01::1", "fd02::9"),
+    )
+    assert kit.told(kit.make(wanted, replace(observed, networks=(made,)))) == []
+    moved = replace(made, gateways=("10.1.0.1", "fd01::1", "fd02::1"))
+    assert kit.told(kit.make(wanted, replace(observed, networks=(moved,)))) == ["update network.default"]
+
+
 def test_who_shares_a_network_namespace_follows() -> None:
     proxy = kit.service("proxy", networks=(), network_mode="service:web")
     before = kit.stack(kit.service("web"), proxy)
