@@ -34,7 +34,7 @@ def canonical(value: Any) -> bytes:
 def jcs(value: Any) -> bytes:
     """Canonical JSON by RFC 8785 (keys sorted by UTF-16 code units), for documents that leave this program.
 
-    Holds for data without floats, which is all that we write.
+    Holds for whole numbers and short decimals, which is all that we write.
     """
     return json.dumps(_in_order(value), separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -44,6 +44,8 @@ def _in_order(value: Any) -> Any:
         return {key: _in_order(value[key]) for key in sorted(value, key=lambda text: text.encode("utf-16-be"))}
     if isinstance(value, list | tuple):
         return [_in_order(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
 
 

@@ -103,11 +103,13 @@ def _change_in(change: dict[str, Any]) -> dict[str, Any]:
 
 def _note_out(note: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in note.items() if key != "origin"}
-    return {**rest, "at": (note["origin"] or {}).get("at")}
+    origin = note["origin"] or {}
+    return {**rest, "at": origin.get("at"), "via": _via_out(origin.get("via", ()))}
 
 
 def _note_in(note: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: value for key, value in note.items() if key != "at"}, "origin": _origin_in(note)}
+    rest = {key: value for key, value in note.items() if key not in ("at", "via")}
+    return {**rest, "origin": _origin_in(note)}
 
 
 def read_plan(document: dict[str, Any]) -> tuple[Plan, Stack]:
