@@ -1,16 +1,17 @@
-"""The command line on a terminal: raw mode and back, window size, detach keys, ctrl-C."""
+"""The command line on a terminal, in warm workers: raw mode and back, window size, detach keys, ctrl-C."""
 
 from __future__ import annotations
 
 import os
-import sys
+import shlex
 import termios
 import time
 
 import pexpect
 import pytest
 
-from tests.conftest import Box
+from tests.conftest import CLIENT, Box
+from tests.integration.workers import wait_for
 
 pytestmark = pytest.mark.root
 
@@ -41,8 +42,8 @@ class Terminal:
 
     def start(self, *args: str, rows: int = 30, columns: int = 100) -> pexpect.spawn:
         return pexpect.spawn(
-            sys.executable,
-            ["-I", "-m", "stackfile", *args],
+            CLIENT[0],
+            [*CLIENT[1:], *args],
             cwd=str(self.box.directory),
             env={**os.environ, **self.box.settings.environment(), "TERM": "xterm"},
             dimensions=(rows, columns),
@@ -62,6 +63,7 @@ def end(child: pexpect.spawn) -> int:
 def terminal(box: Box) -> Terminal:
     box.stack(STACK)
     box.run("up", "shell")
+    wait_for(lambda: os.path.exists(f"{box.settings.run}/worker.sock"))
     return Terminal(box)
 
 
@@ -108,7 +110,7 @@ def test_raw_mode_and_its_ends(terminal: Terminal, how: str) -> None:
 
 def test_modes_are_restored(terminal: Terminal) -> None:
     """A shell around the command sees the same terminal before and after."""
-    program = f"{sys.executable} -I -m stackfile"
+    program = shlex.join(CLIENT)
     line = f"stty -g; {program} container run --rm -it {IMAGE} sh -c 'exit 0'; {program} exec shell nonesuch; stty -g"
     child = pexpect.spawn(
         "/bin/sh", ["-c", line], cwd=str(terminal.box.directory), timeout=20, encoding="utf-8",
