@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackfile.daemon.dockerjson import health, host_config, mounts, networking, ports, values
+from stackfile.daemon.dockerjson import health, host_config, machine, mounts, networking, ports, values
 from stackfile.errors import ActionError
 from stackfile.model.container import ContainerSpec
 from stackfile.model.stack import SECOND, Attachment
@@ -67,6 +67,12 @@ def decode(body: Mapping[str, Any], name: str = "") -> ContainerSpec:
         oom_score_adj=values.number(host, "OomScoreAdj"),
         pid_mode=values.text(host, "PidMode"),
         ipc_mode=_ipc_mode(host),
+        uts_mode=values.text(host, "UTSMode"),
+        userns_mode=values.text(host, "UsernsMode"),
+        cgroup_mode="host" if values.text(host, "CgroupnsMode") == "host" else "",
+        devices=machine.devices(host),
+        device_rules=values.texts(host, "DeviceCgroupRules"),
+        volumes_from=values.texts(host, "VolumesFrom"),
         log=host_config.log_config(host),
         auto_remove=auto_remove,
     )
@@ -74,7 +80,7 @@ def decode(body: Mapping[str, Any], name: str = "") -> ContainerSpec:
 
 def _refuse_unsupported(host: Mapping[str, Any]) -> None:
     """What would silently be something else is refused."""
-    for key in ("Devices", "DeviceRequests", "VolumesFrom", "Links"):
+    for key in ("DeviceRequests", "Links"):
         if host.get(key):
             raise ActionError("bad-request", f"HostConfig.{key} is not supported by this engine")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackfile.daemon.dockerjson import mounts, networking, ports, values
+from stackfile.daemon.dockerjson import machine, mounts, networking, ports, values
 from stackfile.errors import ActionError
 from stackfile.model.container import ContainerSpec, LogConfig
 from stackfile.model.stack import Resources, RestartPolicy, Ulimit
@@ -24,19 +24,21 @@ _UNITS = {"k": 1000, "m": 1000**2, "g": 1000**3}
 
 
 def resources(host: Mapping[str, Any]) -> Resources:
-    """Limits; CPU as NanoCpus, or as quota and period."""
-    nano = values.number(host, "NanoCpus")
-    quota = values.number(host, "CpuQuota")
-    if not nano and quota > 0:
-        nano = quota * 10**9 // (values.number(host, "CpuPeriod") or 100_000)
+    """Limits. Raises ActionError (`bad-request`)."""
     return Resources(
         memory=_natural(host, "Memory"),
         memory_reservation=_natural(host, "MemoryReservation"),
         memory_swap=values.number(host, "MemorySwap"),
-        nano_cpus=nano,
+        nano_cpus=values.number(host, "NanoCpus"),
+        cpu_quota=values.number(host, "CpuQuota"),
+        cpu_period=values.number(host, "CpuPeriod"),
         cpu_shares=_natural(host, "CpuShares"),
         cpuset=values.text(host, "CpusetCpus"),
         pids=max(0, values.number(host, "PidsLimit")),
+        swappiness=machine.swappiness(host),
+        oom_kill_disable=values.flag(host, "OomKillDisable"),
+        blkio_weight=_natural(host, "BlkioWeight"),
+        blkio=machine.blkio(host),
     )
 
 
@@ -109,10 +111,8 @@ def encode(spec: ContainerSpec) -> dict[str, Any]:
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.max_retries},
         "AutoRemove": spec.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": None,
         "CapAdd": list(spec.cap_add) or None,
         "CapDrop": list(spec.cap_drop) or None,
-        "CgroupnsMode": "private",
         "Dns": list(spec.dns),
         "DnsOptions": list(spec.dns_options),
         "DnsSearch": list(spec.dns_search),
@@ -127,13 +127,12 @@ def encode(spec: ContainerSpec) -> dict[str, Any]:
         "PublishAllPorts": spec.publish_all,
         "ReadonlyRootfs": spec.read_only,
         "SecurityOpt": list(spec.security_opt) or None,
-        "UTSMode": "",
-        "UsernsMode": "",
         "ShmSize": spec.shm_size or DEFAULT_SHM,
         "Runtime": "stackfile",
         "ConsoleSize": [0, 0],
         "Isolation": "",
         **_resources(spec),
+        **machine.encode(spec),
         "MaskedPaths": None if spec.privileged else MASKED_PATHS,
         "ReadonlyPaths": None if spec.privileged else READ_ONLY_PATHS,
         **_optional(spec),
@@ -153,27 +152,15 @@ def _resources(spec: ContainerSpec) -> dict[str, Any]:
         "Memory": limits.memory,
         "NanoCpus": limits.nano_cpus,
         "CgroupParent": "",
-        "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
-        "CpuPeriod": 0,
-        "CpuQuota": 0,
         "CpuRealtimePeriod": 0,
         "CpuRealtimeRuntime": 0,
         "CpusetCpus": limits.cpuset,
         "CpusetMems": "",
-        "Devices": [],
-        "DeviceCgroupRules": None,
         "DeviceRequests": None,
         "KernelMemory": 0,
         "KernelMemoryTCP": 0,
         "MemoryReservation": limits.memory_reservation,
         "MemorySwap": limits.memory_swap or 2 * limits.memory,
-        "MemorySwappiness": None,
-        "OomKillDisable": False,
         "PidsLimit": limits.pids or None,
         "Ulimits": [{"Name": item.name, "Hard": item.hard, "Soft": item.soft} for item in spec.ulimits],
         "CpuCount": 0,

@@ -5,7 +5,17 @@ import pytest
 from stackfile.daemon.dockerjson import create
 from stackfile.errors import ActionError
 from stackfile.model.container import ContainerSpec
-from stackfile.model.stack import Attachment, Healthcheck, Mount, Port, Resources, RestartPolicy, Ulimit
+from stackfile.model.stack import (
+    Attachment,
+    BlkioLimit,
+    DeviceMapping,
+    Healthcheck,
+    Mount,
+    Port,
+    Resources,
+    RestartPolicy,
+    Ulimit,
+)
 
 
 def decode(host: dict[str, Any] | None = None, **config: Any) -> ContainerSpec:
@@ -25,7 +35,19 @@ def test_nulls_are_absent() -> None:
 
 HOST: list[tuple[dict[str, Any], str, Any]] = [
     ({"Memory": 1 << 20, "NanoCpus": 500_000_000}, "resources", Resources(memory=1 << 20, nano_cpus=500_000_000)),
-    ({"CpuQuota": 50_000, "CpuPeriod": 100_000}, "resources", Resources(nano_cpus=500_000_000)),
+    ({"CpuQuota": 50_000, "CpuPeriod": 100_000}, "resources", Resources(cpu_quota=50_000, cpu_period=100_000)),
+    ({"MemorySwappiness": 0, "OomKillDisable": True}, "resources", Resources(swappiness=0, oom_kill_disable=True)),
+    ({"MemorySwappiness": -1, "BlkioWeight": 300}, "resources", Resources(blkio_weight=300)),
+    ({"BlkioDeviceReadBps": [{"Path": "/dev/a", "Rate": 5}], "BlkioWeightDevice": [{"Path": "/dev/b", "Weight": 6}]},
+     "resources",
+     Resources(blkio=(BlkioLimit(kind="weight", path="/dev/b", rate=6),
+                      BlkioLimit(kind="read_bps", path="/dev/a", rate=5)))),
+    ({"Devices": [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"}]}, "devices",
+     (DeviceMapping(source="/dev/a", target="/dev/b", permissions="r"),)),
+    ({"DeviceCgroupRules": ["c 1:3 r"]}, "device_rules", ("c 1:3 r",)),
+    ({"VolumesFrom": ["other:ro"]}, "volumes_from", ("other:ro",)),
+    ({"UTSMode": "host"}, "uts_mode", "host"), ({"UsernsMode": "host"}, "userns_mode", "host"),
+    ({"CgroupnsMode": "host"}, "cgroup_mode", "host"), ({"CgroupnsMode": "private"}, "cgroup_mode", ""),
     ({"PidsLimit": -1}, "resources", Resources()),
     ({"CpuShares": 512, "CpusetCpus": "0", "PidsLimit": 5}, "resources", Resources(cpu_shares=512, cpuset="0", pids=5)),
     ({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}, "restart",
@@ -127,7 +149,7 @@ BAD: list[dict[str, Any]] = [
     {"Image": "x", "HostConfig": {"PortBindings": {"80/ip": []}}},
     {"Image": "x", "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}},
     {"Image": "x", "HostConfig": {"Tmpfs": {"/t": "size=big"}}},
-    {"Image": "x", "HostConfig": {"VolumesFrom": ["other"]}},
+    {"Image": "x", "HostConfig": {"Links": ["other"]}},
 ]
 
 
