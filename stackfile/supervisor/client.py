@@ -30,16 +30,19 @@ class Supervisor:
         self._socket: socket.socket | None = None
 
     def hold(self, key: str, fds: Sequence[int]) -> None:
-        """Have the supervisor keep duplicates of `fds` under `key`, in place of what it kept there."""
-        self._call({"do": "hold", "key": key}, fds)
+        """Have the supervisor keep duplicates of `fds` under `key`, in place of what it kept there.
+
+        Returns when the request is sent: from then on the descriptors live on whatever becomes of this process.
+        """
+        self._tell({"do": "hold", "key": key}, fds)
 
     def fetch(self, key: str) -> list[int]:
         """Duplicates of what is kept under `key` (the caller closes them); empty when the key is unknown."""
         return self._call({"do": "fetch", "key": key})[1]
 
     def drop(self, *prefixes: str) -> None:
-        """Let go of each of `prefixes` and of every key below it (`prefix/…`)."""
-        self._call({"do": "drop", "prefixes": prefixes})
+        """Let go of each of `prefixes` and of every key below it (`prefix/…`). Returns when the request is sent."""
+        self._tell({"do": "drop", "prefixes": prefixes})
 
     def keys(self, prefix: str = "") -> list[str]:
         """Keys that are `prefix` or lie below `prefix/` (all of them for an empty prefix)."""
@@ -66,6 +69,20 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
+    def _tell(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Send a request that has no answer; it is served before what is asked later on this connection."""
+        data = json.dumps({**request, "quiet": True}).encode()
+        try:
+            seqpacket.send(self._connected(), data, fds)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.EBADF):
+                raise
+            self.close()
+            try:
+                seqpacket.send(self._connected(), data, fds)
+            except OSError as again:
+                raise self._unreachable(again) from again
+
     def _call(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[Any, list[int]]:
         try:
             answer, received = self._exchange(request, fds)
@@ -77,9 +94,7 @@ class Supervisor:
             try:
                 answer, received = self._exchange(request, fds)
             except OSError as again:
-                raise EngineError(
-                    "engine-unreachable", f"the supervisor at {self._path} does not answer", cause=str(again)
-                ) from again
+                raise self._unreachable(again) from again
         if "error" in answer:
             for fd in received:
                 os.close(fd)
@@ -87,11 +102,18 @@ class Supervisor:
         return answer["ok"], received
 
     def _exchange(self, request: dict[str, Any], fds: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-        if self._socket is None:
-            self._socket = seqpacket.connect(self._path, MESSAGE)
-            self._socket.settimeout(_PATIENCE)
-        seqpacket.send(self._socket, json.dumps(request).encode(), fds)
-        data, received = seqpacket.receive(self._socket, MESSAGE)
+        sock = self._connected()
+        seqpacket.send(sock, json.dumps(request).encode(), fds)
+        data, received = seqpacket.receive(sock, MESSAGE)
         if not data:
             raise ConnectionResetError(errno.ECONNRESET, "the supervisor closed the connection")
         return json.loads(data), received
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = seqpacket.connect(self._path, MESSAGE)
+            self._socket.settimeout(_PATIENCE)
+        return self._socket
+
+    def _unreachable(self, error: OSError) -> EngineError:
+        return EngineError("engine-unreachable", f"the supervisor at {self._path} does not answer", cause=str(error))

@@ -228,11 +228,17 @@ class Server:
             sock.close()
             return
         answer: dict[str, Any]
+        request: dict[str, Any] = {}
         try:
-            ok, given = self._handle(json.loads(data), fds)
+            request = json.loads(data)
+            ok, given = self._handle(request, fds)
             answer = {"ok": ok}
         except (OSError, KeyError, ValueError) as error:
             answer, given = {"error": repr(error)}, ()
+        if request.get("quiet"):
+            if "error" in answer:
+                print(f"supervisor: {request['do']}: {answer['error']}", file=sys.stderr, flush=True)
+            return
         try:
             seqpacket.send(sock, json.dumps(answer).encode(), given)
         except OSError as error:

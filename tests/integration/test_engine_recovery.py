@@ -286,6 +286,7 @@ def test_nothing_is_left(roots: Roots) -> None:
             watch = Watch((made.settings.root, made.settings.run), (roots.supervisor.pid, os.getpid()))
             before = watch.take()
             await round_trip(made)
+            await made.settle()
             assert await asyncio.to_thread(leaked, before, watch.take) == {}
 
     asyncio.run(scenario())

@@ -12,6 +12,7 @@ from stackfile.build.contexts import ContextStore
 from stackfile.engines.embedded import roots
 from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.cleanups import Cleanups
 from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
@@ -38,6 +39,7 @@ from stackfile.engines.embedded.recovery import Recovery
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.rootfiles import RootFiles
 from stackfile.engines.embedded.runner import Runner
+from stackfile.engines.embedded.stock import Stock
 from stackfile.engines.embedded.streams import Readers, Streams
 from stackfile.engines.embedded.supervise import Supervision
 from stackfile.engines.embedded.trash import Trash
@@ -67,6 +69,8 @@ class Composition:
     registry: Registry
     bus: Bus
     trash: Trash
+    cleanups: Cleanups
+    stock: Stock
     pool: WorkerPool
     readers: Readers
     builder: Builder
@@ -105,6 +109,8 @@ class Composition:
         self.supervision.close()
         self.bus.close()
         await self.exits.drain()
+        await self.cleanups.drain()
+        await self.stock.close()
         self.networks.drop_default()
         self.core.cgroups.remove_parent()
         self.pulls.close()
@@ -118,6 +124,11 @@ class Composition:
         self.core.run.close()
         self.core.state.close()
         os.close(self.lock)
+
+    async def settle(self) -> None:
+        """Finish the clean-ups under way and give up what is made ahead: what is left then is what is in use."""
+        await self.cleanups.drain()
+        await self.stock.drain()
 
 
 def compose(settings: Settings) -> Composition:
@@ -175,6 +186,7 @@ class _Resources(NamedTuple):
     launcher: Launcher
     mounts: Mounts
     namespaces: Namespaces
+    stock: Stock
 
 
 def _resources(core: Core, registry: Registry, bus: Bus, trash: Trash, machine: Machine) -> _Resources:
@@ -184,9 +196,10 @@ def _resources(core: Core, registry: Registry, bus: Bus, trash: Trash, machine: 
     ports = Ports(core.network, core.run, registry, networks, core.resolver)
     discovery = Discovery(core.resolver, registry, networks)
     mounts = Mounts(core, volumes, files)
-    namespaces = Namespaces(core, networks, registry)
-    launcher = Launcher(core, registry, mounts, namespaces, discovery, ports, machine)
-    return _Resources(files, volumes, networks, ports, discovery, launcher, mounts, namespaces)
+    stock = Stock(core, lambda: any(container.alive for container in registry.all()))
+    namespaces = Namespaces(core, networks, registry, stock)
+    launcher = Launcher(core, registry, mounts, namespaces, discovery, ports, stock, machine)
+    return _Resources(files, volumes, networks, ports, discovery, launcher, mounts, namespaces, stock)
 
 
 def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
@@ -202,7 +215,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     def discard(identity: str, directory: str) -> None:
         readers.when_unread(identity, lambda: trash.discard(directory))
 
-    containers = Containers(core, registry, networks, made.volumes, made.mounts, ports, bus, discard)
+    containers = Containers(core, registry, networks, made.volumes, made.mounts, ports, bus, launcher.cleanups, discard)
     execs = Execs(core, launcher, bus)
     supervision = Supervision(registry, execs, ports, bus, launcher.image)
     lifecycle = Lifecycle(core, registry, launcher, supervision, execs, ports, bus, containers)
@@ -234,6 +247,8 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         registry=registry,
         bus=bus,
         trash=trash,
+        cleanups=launcher.cleanups,
+        stock=made.stock,
         pool=pool,
         readers=readers,
         builder=builder,

@@ -9,6 +9,7 @@ from random import Random
 
 from stackfile.engines.embedded import clock, names
 from stackfile.engines.embedded.bus import Bus
+from stackfile.engines.embedded.cleanups import Cleanups
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.labelled import attributes
 from stackfile.engines.embedded.launcher import log_directory
@@ -35,6 +36,7 @@ class Containers:
         mounts: Mounts,
         ports: Ports,
         bus: Bus,
+        cleanups: Cleanups,
         discard: Callable[[str, str], None],
     ) -> None:
         """`discard(identity, directory)` removes a container's directory once nobody reads its log any more."""
@@ -45,6 +47,7 @@ class Containers:
         self._mounts = mounts
         self._ports = ports
         self._bus = bus
+        self._cleanups = cleanups
         self._discard = discard
         self._random = Random()
 
@@ -111,7 +114,8 @@ class Containers:
         self._ports.release(container)
         # The row first: what is left of a container without one is swept at the next start.
         self._registry.remove(container)
-        self._networks.release(container.id)
+        # Not before its end of the network is gone: the next holder of the address has neighbours of its own.
+        self._cleanups.afterwards(container.id, lambda: self._networks.release(container.id))
         self._networks.leave_default(container.id)
         self._discard(container.id, self._core.paths.container(container.id))
         if volumes:

@@ -78,6 +78,10 @@ class EmbeddedEngine:
                 composition.core.network.teardown()
             await composition.close()
 
+    async def settle(self) -> None:
+        """Finish what happens in the background and give up what is made ahead: what is left is in use."""
+        await self._parts.settle()
+
     async def info(self) -> EngineInfo:
         return self._parts.info.engine()
 

@@ -10,13 +10,16 @@ from dataclasses import replace
 
 from stackfile import log
 from stackfile.engines.embedded import process
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.cleanup import step
+from stackfile.engines.embedded.cleanups import Cleanups
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.mounts import Mounts
 from stackfile.engines.embedded.namespaces import SHARED, Namespaces
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.engines.embedded.stock import Stock
 from stackfile.images.snapshots import RootMount
 from stackfile.model.image import ImageConfig
 from stackfile.paths import ensure_private
@@ -29,8 +32,6 @@ from stackfile.runtime.shim_client import Running
 from stackfile.store.rows import RunningRow
 
 INTENT = "engine.start"
-_IDLE = 1.5
-"""Seconds for which an empty cgroup of the engine waits for the next container."""
 _LOG = log.get("launcher")
 
 
@@ -45,6 +46,7 @@ class Launcher:
         namespaces: Namespaces,
         discovery: Discovery,
         ports: Ports,
+        stock: Stock,
         machine: Machine,
     ) -> None:
         self._core = core
@@ -53,11 +55,14 @@ class Launcher:
         self._namespaces = namespaces
         self._discovery = discovery
         self._ports = ports
+        self._stock = stock
+        self.cleanups = Cleanups()
         self.machine = machine
         self._instructions: dict[str, Instructions] = {}
 
     async def launch(self, container: Container) -> Running:
         """Start the container's program; returns once it was executed. Undoes everything when that fails."""
+        await self.cleanups.finish(container.id)
         intent = self._core.run.begin(INTENT, container.id, "{}")
         try:
             running = await self._bring_up(container)
@@ -68,6 +73,7 @@ class Launcher:
         finally:
             self._core.run.done(intent)
         self._core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
+        self._stock.replenish()
         return running
 
     def image(self, container: Container) -> ImageConfig:
@@ -96,6 +102,12 @@ class Launcher:
 
     async def teardown(self, container: Container, *, keep_ports: bool = False) -> None:
         """Remove everything that a run of the container left outside of its own directory. Idempotent."""
+        await self.cleanups.finish(container.id)
+        self.retire(container, keep_ports=keep_ports)
+        await self.cleanups.finish(container.id)
+
+    def retire(self, container: Container, *, keep_ports: bool = False) -> None:
+        """As `teardown`, but only what others could notice is done at once; the rest follows in the background."""
         container.reachable = False
         self._instructions.pop(container.id, None)
         with step(container.id, "ports"):
@@ -103,10 +115,13 @@ class Launcher:
                 self._ports.refresh(container)
             else:
                 self._ports.release(container)
+        self._core.run.delete_running(container.id)
+        spawn(self._discovery.withdraw(container), f"names of {container.name}")
+        self.cleanups.begin(container.id, lambda: self._clean(container))
+
+    async def _clean(self, container: Container) -> None:
         with step(container.id, "names"):
-            self._core.supervisor.drop(f"dns/{container.id}")
             await self._core.resolver.forget(container.id)
-            await self._discovery.withdraw(container)
         with step(container.id, "processes"):
             if self._core.cgroups.processes(container.id):
                 self._core.cgroups.kill_all(container.id)
@@ -114,12 +129,13 @@ class Launcher:
             self._namespaces.close(container)
         with step(container.id, "shim"):
             await self._core.shim.release(container.id)
-        with step(container.id, "cgroup"):
-            await asyncio.to_thread(self._core.cgroups.remove, container.id)
-        shutil.rmtree(self._core.run_paths.container(container.id), ignore_errors=True)
-        self._core.run.delete_running(container.id)
-        # Not at once: the next container would have to make it again.
-        asyncio.get_running_loop().call_later(_IDLE, self._core.cgroups.remove_parent)
+        with step(container.id, "files"):
+            await asyncio.to_thread(self._remove, container.id)
+        self._stock.rest_later()
+
+    def _remove(self, identity: str) -> None:
+        shutil.rmtree(self._core.run_paths.container(identity), ignore_errors=True)
+        self._core.cgroups.remove(identity)
 
     # ---- inside
 
@@ -141,9 +157,8 @@ class Launcher:
             self.write_etc(container)
             instructions = self._compile(container, image, root, account, files, handle)
             if container.place.endpoints and descriptor is not None:
-                await self._namespaces.serve_names(container, descriptor)
                 container.reachable = True
-                await self._discovery.announce(container)
+                spawn(self._discovery.announce(container), f"names of {container.name}")
             running = await self._core.shim.start(instructions, descriptor)
         finally:
             if descriptor is not None:

@@ -285,8 +285,9 @@ class Lifecycle:
         """A main process ended: clean up, record it, and do what the policy says."""
         async with container.lock:
             if container.alive and container.state.pid == end.pid:
-                await self._settle(container, end)
-            await self._acknowledge(end)
+                self._settle(container, end)
+        # Once it is stored; nobody has to wait for that.
+        spawn(self._acknowledge(end), f"acknowledgement of {container.name}")
 
     def lost_at_reboot(self, container: Container) -> None:
         """The machine was restarted while it ran: nothing of it is left in the kernel."""
@@ -308,13 +309,13 @@ class Lifecycle:
         container.desired = RUNNING
         self._registry.set_state(container, status="restarting", restart_count=0, stopped_by_user=False)
 
-    async def _settle(self, container: Container, end: Exit) -> None:
-        oom = end.oom or self._core.cgroups.read(container.id).oom_kills > 0
+    def _settle(self, container: Container, end: Exit) -> None:
+        oom = end.oom
         self._supervision.unwatch(container)
         code = end.status if end.known else UNKNOWN
         uptime = max(0.0, (end.time_ns - clock.parse(container.state.started_at)) / 1e9)
         again = self._supervision.wants_restart(container, code)
-        await self._launcher.teardown(container, keep_ports=again)
+        self._launcher.retire(container, keep_ports=again)
         self._execs.forget(container)
         container.start_time = 0
         container.exits += 1

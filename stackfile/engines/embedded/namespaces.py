@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.networks import DEFAULT, Networks
 from stackfile.engines.embedded.registry import Container, Placement, Registry
+from stackfile.engines.embedded.stock import Stock
 from stackfile.errors import ConflictError
 from stackfile.model.container import Endpoint, NetworkRecord
 from stackfile.model.stack import Attachment
@@ -22,8 +24,9 @@ SHARED = "container:"
 class Namespaces:
     """Network namespaces; the supervisor holds each under `netns/<id>` for as long as its container runs."""
 
-    def __init__(self, core: Core, networks: Networks, registry: Registry) -> None:
+    def __init__(self, core: Core, networks: Networks, registry: Registry, stock: Stock) -> None:
         self._core = core
+        self._stock = stock
         self._networks = networks
         self._registry = registry
 
@@ -38,19 +41,26 @@ class Namespaces:
             return None
         if mode.startswith(SHARED):
             return self._join(container, mode.removeprefix(SHARED))
-        descriptor = self._core.network.new_namespace()
+        ready = self._stock.namespace() if attachments(container) else None
+        descriptor = ready.wired.netns if ready else self._core.network.new_namespace()
         try:
             self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
-            self._connect_all(container, descriptor)
+            self._connect_all(container, descriptor, ready.wired if ready else None)
+            if container.place.endpoints:
+                self._answer(container, descriptor, ready.sockets if ready else None)
         except BaseException:
             os.close(descriptor)
             raise
+        finally:
+            if ready is not None:
+                ready.wired.route.close()
+                ready.close_sockets()
         return descriptor
 
     def close(self, container: Container) -> None:
         """Let the namespace go, and with it its interfaces. The addresses stay leased to the container."""
         self._networks.leave_default(container.id)
-        self._core.supervisor.drop(f"netns/{container.id}")
+        self._core.supervisor.drop(f"dns/{container.id}", f"netns/{container.id}")
         for endpoint in container.place.endpoints:
             network = self._networks.get(endpoint.network_id)
             if network is not None:
@@ -72,6 +82,8 @@ class Namespaces:
             try:
                 self._core.network.attach(container.id, descriptor, interface, network, endpoint, False)
                 self._lead(descriptor, after, self._ways_out(after, priorities))
+                if not self._core.supervisor.keys(f"dns/{container.id}"):
+                    self._answer(container, descriptor)
             finally:
                 os.close(descriptor)
             container.reachable = True
@@ -146,14 +158,26 @@ class Namespaces:
     async def serve_names(self, container: Container, descriptor: int) -> None:
         """Have the resolver answer at 127.0.0.11 in the namespace."""
         sockets = self._core.network.dns_sockets(descriptor)
+        self._core.supervisor.hold(f"dns/{container.id}", sockets)
+        await self._serve(container.id, sockets)
+
+    # ---- inside
+
+    def _answer(self, container: Container, descriptor: int, sockets: tuple[int, int] | None = None) -> None:
+        """As `serve_names`, by these sockets or new ones, without waiting for the resolver.
+
+        Queries wait in the sockets, which the supervisor holds.
+        """
+        own = (os.dup(sockets[0]), os.dup(sockets[1])) if sockets else self._core.network.dns_sockets(descriptor)
+        self._core.supervisor.hold(f"dns/{container.id}", own)
+        spawn(self._serve(container.id, own), f"names for {container.name}")
+
+    async def _serve(self, identity: str, sockets: tuple[int, int]) -> None:
         try:
-            self._core.supervisor.hold(f"dns/{container.id}", sockets)
-            await self._core.resolver.serve(container.id, *sockets)
+            await self._core.resolver.serve(identity, *sockets)
         finally:
             for socket in sockets:
                 os.close(socket)
-
-    # ---- inside
 
     def _join(self, container: Container, ref: str) -> int:
         other = self._registry.find(ref)

@@ -98,8 +98,11 @@ class Update:
             if mode == "host" or mode.startswith(SHARED):
                 raise ConflictError("conflict", f"container {container.name} has network_mode {mode}")
             others = [a for a in attachments(container) if a.network != network.name]
+            first = not container.place.endpoints
             self._namespaces.connect(container, network, wanted)
             container.spec = replace(container.spec, networks=(*others, wanted), network_mode="")
+            if first and container.alive:
+                self._launcher.write_etc(container)
             await self._settle(container, network)
         self._publish(network, "connect", container)
 

@@ -212,14 +212,27 @@ class Tree:
             self._make(parent)
         for path in self.directories(identity):
             self._make(path)
-        for controller, path in self._limited(identity):
-            controller.apply(path, resources, True)
+        self.limit(identity, resources)
         if "devices" in self._mounts and not any(rule.kind == "a" for rule in devices):
             path = self._path("devices", identity)
             write_text(f"{path}/devices.deny", "a")
             for rule in devices:
                 write_text(f"{path}/devices.allow", device_text(rule))
         return self.handle(identity)
+
+    def limit(self, identity: str, resources: Resources) -> None:
+        """Give a fresh group its limits."""
+        for controller, path in self._limited(identity):
+            controller.apply(path, resources, True)
+
+    def rename(self, old: str, new: str) -> bool:
+        """Give a group another name in every hierarchy; False when that cannot be."""
+        for before, after in zip(self.directories(old), self.directories(new), strict=True):
+            try:
+                os.rename(before, after)
+            except OSError:
+                return False
+        return True
 
     def _make(self, path: str) -> None:
         make_directory(path)
