@@ -9,12 +9,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import container_run, stack_up
+from tests.bench import container_run, looking, memory, stack_up
 from tests.bench.measure import Result
 from tests.conftest import Box, own_settings
 from tests.peers import dockerd
 
-BENCHMARKS = {"container-run": container_run.run, "up": stack_up.run}
+BENCHMARKS = {
+    "container-run": container_run.run,
+    "look": looking.run,
+    "up": stack_up.run,
+    "memory": memory.run,
+}
 
 
 def main(names: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.measure import Result, compare
-from tests.bench.ours import client
+from tests.bench.ours import client, warm
 from tests.conftest import Box
 from tests.peers import Docker
 
@@ -20,6 +20,7 @@ images:
 def run(box: Box, docker: Docker) -> list[Result]:
     box.stack(IMAGE)
     box.run("build")
+    warm(box)
     return [
         compare(
             "container run --rm IMAGE true",
