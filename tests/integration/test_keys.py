@@ -148,6 +148,7 @@ def test_keys_inside_the_containers(box: Box, inside: Inside) -> None:
     _sharing(box, inside)
     _records(box)
     _nothing_differs(box)
+    _another_stack(box, inside)
     _end(box)
 
 
@@ -267,6 +268,40 @@ def _nothing_differs(box: Box) -> None:
     before = {row["id"] for row in box.containers()}
     box.run("up")
     assert {row["id"] for row in box.containers()} == before
+
+
+OTHER = """\
+services:
+  peer:
+    image: work/app
+    pull_policy: never
+    command: [sleep, "600"]
+    stop_signal: SIGKILL
+    networks: [theirs]
+    volumes: ["files:/files"]
+    secrets: [{source: pw, on_change: none}]
+    configs: [text]
+networks: {theirs: {external: {stack: work, network: default}}}
+volumes: {files: {external: true, name: work_data}}
+secrets: {pw: {external: {stack: work, secret: pw}}}
+configs: {text: {external: true, name: work_text}}
+"""
+
+
+def _another_stack(box: Box, inside: Inside) -> None:
+    (box.directory / "other.stack.yaml").write_text(OTHER)
+    other = ("-f", "other.stack.yaml", "-p", "other")
+    box.run(*other, "up")
+    script = "cat /run/secrets/pw /text /files/word; nslookup three 127.0.0.11 >/dev/null && echo found"
+    found = box.run(*other, "exec", "-T", "peer", "sh", "-c", script).stdout
+    assert found.split() == ["s3crethellomine", "found"]
+    plan = json.loads(box.run(*other, "plan", "--json").stdout)
+    assert [action for action in plan["actions"] if action["action"] != "keep"] == []
+    box.run(*other, "down", "-v")
+    missing = OTHER.replace("secret: pw}", "secret: nope}")
+    (box.directory / "other.stack.yaml").write_text(missing)
+    (error,) = json.loads(box.run("--json", *other, "plan", code=1).stdout)["errors"]
+    assert (error["reason"], error["at"]["line"]) == ("not-found", 13)
 
 
 def _end(box: Box) -> None:
