@@ -50,7 +50,7 @@ def test_command(typed: bytes, arguments: list[bytes], environment: dict[bytes, 
 
 @pytest.mark.parametrize("data", [b"", b"x\0a", b"3\0a\0b", b"-1\0a"])
 def test_what_is_no_command(data: bytes) -> None:
-    with pytest.raises(ValueError, match="invalid literal|fewer"):
+    with pytest.raises(ValueError, match=r"invalid literal|fewer"):
         parse_command(data)
 
 
