@@ -17,10 +17,10 @@ from typing import BinaryIO
 
 from stackfile import digest as digests
 from stackfile import wire
-from stackfile.api.ignore import Ignore
 from stackfile.api.stacks import Upload
 from stackfile.api.statcache import StatCache
 from stackfile.errors import ActionError, Place, StackError
+from stackfile.model.ignore import Ignore
 from stackfile.model.image import ContextEntry, ContextManifest
 from stackfile.model.patterns import has_wildcard, matches, normal
 from stackfile.model.stack import Stack, Step

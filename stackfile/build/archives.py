@@ -4,36 +4,60 @@ from __future__ import annotations
 
 import mmap
 import os
+from dataclasses import dataclass
 
 from stackfile import digest as digests
 from stackfile import wire
 from stackfile.errors import ActionError
 from stackfile.images import compression, durable, members
 from stackfile.images.blobs import MAXIMUM, BlobStore
+from stackfile.model.ignore import Ignore
 from stackfile.model.image import ContextEntry, ContextManifest
 from stackfile.paths import StatePaths
 
 _TYPES = {b"0": "file", b"5": "dir", b"2": "symlink"}
 _CHUNK = 1 << 20
+_IGNORE = ".dockerignore"
 
 
-def take(root: str, archive: str) -> tuple[str, str]:
-    """Keep the files of an archive (perhaps compressed) as blobs; returns digest and text of the manifest.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A context: digest and text of its manifest, and the text of its Dockerfile (None where it has not that)."""
 
+    digest: str
+    manifest: str
+    dockerfile: str | None
+
+
+def take(root: str, archive: str, dockerfile: str) -> Taken:
+    """Keep the files of an archive (perhaps compressed) as blobs.
+
+    The client leaves out what `.dockerignore` names, but sends that file and the Dockerfile even so: they go here.
     ActionError (`bad-archive`, `unsafe-path`, `disk-full`).
     """
     paths = StatePaths(root)
+    blobs = BlobStore(paths.blobs, paths.temporary)
     plain = durable.temporary_name(paths.temporary, "context-")
     try:
         with open(plain, "xb") as file, compression.Part(archive) as part, durable.full_disk(plain):
             compression.expand(part, lambda data: durable.write_all(file.fileno(), data), MAXIMUM)
-        entries = _entries(plain, BlobStore(paths.blobs, paths.temporary))
+        entries = _entries(plain, blobs)
     finally:
         if os.path.exists(plain):
             os.unlink(plain)
-    manifest = ContextManifest(entries=tuple(entries[path] for path in sorted(entries)))
-    text = wire.canonical(manifest).decode()
-    return digests.sha256(text.encode()), text
+    dockerfile = os.path.normpath(dockerfile.lstrip("/"))
+    text = _text(entries, dockerfile, blobs)
+    ignore = Ignore(_text(entries, _IGNORE, blobs) or "")
+    for path in (_IGNORE, dockerfile):
+        if ignore.ignored(path):
+            entries.pop(path, None)
+    manifest = wire.canonical(ContextManifest(entries=tuple(entries[path] for path in sorted(entries))))
+    return Taken(digests.sha256(manifest), manifest.decode(), text)
+
+
+def _text(entries: dict[str, ContextEntry], path: str, blobs: BlobStore) -> str | None:
+    entry = entries.get(path)
+    return blobs.read(entry.digest).decode(errors="replace") if entry is not None and entry.digest else None
 
 
 def _entries(path: str, blobs: BlobStore) -> dict[str, ContextEntry]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stackfile import digest as digests
 from stackfile import wire
@@ -17,6 +18,7 @@ from stackfile.paths import StatePaths
 
 _KEPT_SECONDS = 7 * 86400
 _TYPES = ("file", "dir", "symlink")
+_MAXIMUM_LINKS = 40
 _PARTS = 256
 """Parts of contexts that are remembered."""
 
@@ -116,9 +118,20 @@ def _check(entry: ContextEntry) -> None:
         raise ActionError("bad-request", f"the context's entry {entry.path!r} is malformed")
 
 
+def linked(entries: Mapping[str, ContextEntry], path: str) -> str:
+    """Where the links that a source is lead within the context; the source itself where they lead out of it."""
+    found = path
+    for _ in range(_MAXIMUM_LINKS):
+        if found not in entries or entries[found].type != "symlink":
+            return found if found in entries else path
+        found = normal(posixpath.join(posixpath.dirname(found), entries[found].target))
+    return path
+
+
 def _chosen(manifest: ContextManifest, sources: Sequence[str]) -> Iterator[ContextEntry]:
     """Entries that sources name, and everything below them, in the manifest's order."""
-    paths = [entry.path for entry in manifest.entries]
+    entries = {entry.path: entry for entry in manifest.entries}
+    paths = list(entries)
     tops: set[str] = set()
     for source in sources:
         pattern = normal(source)
@@ -127,6 +140,7 @@ def _chosen(manifest: ContextManifest, sources: Sequence[str]) -> Iterator[Conte
             raise StackError("context-unreadable", f"the build context has no {source}",
                              hint="is it left out by .dockerignore?")  # fmt: skip
         tops.update(found)
+        tops.update(linked(entries, path) for path in found)
     if "." in tops:
         yield from manifest.entries
         return

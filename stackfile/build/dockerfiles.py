@@ -122,6 +122,7 @@ class StagePass:
         self.owner.tell(self.first, origin.original, None, False)
         with _at(self.plan.stage.base_at):
             state, below = await self._base(stages)
+            state = state and _with_path(state)
         self.owner.tell(self.first, origin.original, state, False)
         if not self._cached_before():
             below = caching.FIRST
@@ -164,7 +165,7 @@ class StagePass:
     def _scope(self, state: State) -> Scope:
         build = self.owner.build
         return Scope(
-            variables={"PATH": SEARCH, **environment(state)},
+            variables=environment(state),
             shell=state.config.shell,
             escape=self.owner.plan.escape,
             keys=self.owner.plan.keys,
@@ -212,6 +213,13 @@ class StagePass:
 
     def _cached_before(self) -> bool:
         return self.solver.cache.knows(self._place(0))
+
+
+def _with_path(state: State) -> State:
+    """Images from Dockerfiles have a PATH, as Docker's have."""
+    if any(entry.startswith("PATH=") for entry in state.config.environment):
+        return state
+    return state.configured(environment=(*state.config.environment, f"PATH={SEARCH}"))
 
 
 def _image(context: str) -> str:

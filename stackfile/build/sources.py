@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
+from stackfile.build.contexts import linked
 from stackfile.build.copying import Source
 from stackfile.errors import ActionError
 from stackfile.images import durable, extract
@@ -51,14 +52,15 @@ class ContextSources:
             found += [self._source(entries, path) for path in chosen]
         return found + [_inline(name, text.encode()) for name, text in self.inline]
 
-    def _source(self, entries: dict[str, ContextEntry], path: str) -> Source:
+    def _source(self, entries: dict[str, ContextEntry], name: str) -> Source:
+        path = linked(entries, name)
         prefix = "" if path == "." else f"{path}/"
         below = tuple(
             self._member(entry, item[len(prefix) :])
             for item, entry in entries.items()
             if item.startswith(prefix) and item != "."
         )
-        return Source(name=path, entry=self._member(entries[path], path), below=below)
+        return Source(name=name, entry=self._member(entries[path], name), below=below)
 
     def _member(self, entry: ContextEntry, path: str) -> Member:
         content = f"{self.blobs}/{entry.digest.replace(':', '/', 1)}" if entry.type == "file" else b""

@@ -85,7 +85,7 @@ def config(value: ImageConfig) -> dict[str, Any]:
         "Volumes": {path: {} for path in value.volumes} or None,
         "WorkingDir": value.working_dir,
         "Entrypoint": list(value.entrypoint) if value.entrypoint is not None else None,
-        "OnBuild": None,
+        "OnBuild": list(value.on_build) or None,
         "Labels": dict(value.labels) or None,
     }
     if value.exposed_ports:

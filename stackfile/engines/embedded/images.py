@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import posixpath
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import ContextVar
 
@@ -138,14 +137,11 @@ class Images:
         """Errors as build.archives.take."""
         archive = await self._archives.received(data)
         try:
-            digest, manifest = await self._archives.pooled(build_archives.take, self._store.paths.root, archive)
+            taken = await self._archives.pooled(build_archives.take, self._store.paths.root, archive, dockerfile)
         finally:
             os.unlink(archive)
-        self._contexts.add(digest, manifest.encode())
-        wanted = posixpath.normpath(dockerfile.lstrip("/"))
-        found = (entry for entry in self._contexts.get(digest).entries if entry.path == wanted and entry.digest)
-        entry = next(found, None)
-        return digest, self._store.blobs.read(entry.digest).decode(errors="replace") if entry else None
+        self._contexts.add(taken.digest, taken.manifest.encode())
+        return taken.digest, taken.dockerfile
 
     async def context_missing(self, digest: str, manifest: bytes) -> Sequence[str]:
         """Errors as ContextStore.add."""

@@ -255,7 +255,8 @@ def _on_build(instruction: Instruction, scope: Scope) -> Step:
 
 
 def _maintainer(instruction: Instruction, scope: Scope) -> Step:
-    return Step(kind="label", mapping={"maintainer": instruction.text})
+    # Deprecated: Docker writes it where nothing reads it. The image's history has it here.
+    return Step(kind="label", mapping={})
 
 
 STEPS: dict[str, Lower] = {

@@ -30,7 +30,7 @@ def test_env_and_label() -> None:
     assert step('ENV X=$A Y="two words" Z=a\\ b').mapping == {"X": "1", "Y": "two words", "Z": "a b"}
     assert step("ENV X the rest  $A").mapping == {"X": "the rest  1"}
     assert step('LABEL "a.b"="c" d=').mapping == {"a.b": "c", "d": ""}
-    assert step("MAINTAINER me").mapping == {"maintainer": "me"}
+    assert step("MAINTAINER me").mapping == {}
 
 
 def test_arguments() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackfile.api.ignore import Ignore
+from stackfile.model.ignore import Ignore
 
 
 @pytest.mark.parametrize(
