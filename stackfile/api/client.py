@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -115,9 +116,11 @@ class Client:
         from stackfile.api import inputs
 
         plan, stack = wire.read_plan(document)
+        given = commands.resolve(replace(stack, secrets=dict(secrets))).secrets
+        stack = replace(stack, secrets={**stack.secrets, **given})
         _, uploads = inputs.check(stack, plan.fingerprint.inputs, self.keys)
         self._send(uploads)
-        body = {"kind": "apply", "plan": document, "secrets": dict(secrets), "options": options}
+        body = {"kind": "apply", "plan": document, "secrets": given, "options": options}
         return self._job({**body, "credentials": self._credentials(stack, "")})
 
     def keys(self, contents: Sequence[bytes]) -> list[str]:

@@ -14,7 +14,7 @@ from stackfile import wire
 from stackfile.errors import RefusedError
 from stackfile.model.observed import UpOptions
 from stackfile.model.plan import Action, Plan
-from stackfile.model.stack import SecretResource, Stack
+from stackfile.model.stack import ImageResource, SecretResource, Stack
 from stackfile.reconcile import facts, record
 from stackfile.reconcile.context import Context
 
@@ -41,12 +41,24 @@ def read(document: Mapping[str, Any]) -> tuple[Plan, Stack, UpOptions]:
 
 
 def with_contents(stack: Stack, secrets: Mapping[str, SecretResource]) -> Stack:
-    """`stack` with the contents of those of its secrets that `secrets` has."""
+    """`stack` with the contents of those of its secrets that `secrets` has, for builds too."""
     known = {
         name: replace(item, content=secrets[name].content) if name in secrets else item
         for name, item in stack.secrets.items()
     }
-    return replace(stack, secrets=known)
+    images = {name: _with_texts(image, known) for name, image in stack.images.items()}
+    return replace(stack, secrets=known, images=images)
+
+
+def _with_texts(image: ImageResource, secrets: Mapping[str, SecretResource]) -> ImageResource:
+    if image.build is None or not image.build.secrets:
+        return image
+    texts = {
+        identity: "".join(part for part in secrets[name].content or () if isinstance(part, str))
+        for identity, name in image.build.secrets.items()
+        if name in secrets and secrets[name].content is not None
+    }
+    return replace(image, build=replace(image.build, secret_texts=texts))
 
 
 def check(saved: Plan, made: Plan, context: Context) -> None:

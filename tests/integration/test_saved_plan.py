@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stackfile import api
 from tests.conftest import Box
 
 pytestmark = pytest.mark.root
@@ -69,7 +70,8 @@ def refused(box: Box, *words: str) -> None:
 
 
 def identities(box: Box) -> dict[str, tuple[str, str]]:
-    return {row["name"]: (row["id"], row["started_at"]) for row in box.containers()}
+    with api.connect(f"{box.settings.run}/stackfile.sock", start=False) as client:
+        return {one.spec.name: (one.id, one.state.started_at) for one in client.containers()}
 
 
 def save(box: Box) -> dict[str, Any]:

@@ -83,12 +83,13 @@ def _parts(document: dict[str, Any]) -> tuple[Plan, Stack]:
 
 
 def _secrets(context: Context, plan: Plan, stack: Stack) -> dict[str, SecretResource]:
-    """Contents of the secrets that the plan stores: they are not in it, so that they are read again."""
+    """Contents of the secrets that the plan stores or builds with: they are not in it, so that they are read again."""
     stored = {
         action.address.partition(".")[2]
         for action in plan.actions
         if action.address.startswith("secret.") and action.action != "generate"
     }
+    stored |= {name for image in stack.images.values() if image.build for name in image.build.secrets.values()}
     if not stored:
         return {}
     from stackfile import api
