@@ -17,7 +17,7 @@ def test_names_and_labels_are_composes() -> None:
                       labels={"tier": "front"})  # fmt: skip
     stack = kit.stack(web, kit.service("db"), kit.service("mq"), groups={"fronts": ("web",)})
     spec = instantiate(stack, "web", 2, KNOWN)
-    assert (spec.name, spec.image, spec.image_name) == ("p-web-2", kit.IMAGE, "app")
+    assert (spec.name, spec.image, spec.image_name) == ("p-web-2", kit.IMAGE, "p/app")
     marks = dict(spec.labels)
     assert len(marks.pop(labels.CONFIG_HASH)) == 64
     assert marks.pop(labels.VERSION)
@@ -87,3 +87,9 @@ def test_container_name_and_shared_namespaces() -> None:
 def test_a_reference_has_its_image() -> None:
     stack = kit.stack(kit.service("web", image="nginx", image_is_stack_image=False))
     assert instantiate(stack, "web", 1, KNOWN).image == kit.OTHER_IMAGE
+
+
+def test_what_is_shared_is_named_by_container() -> None:
+    web = kit.service("web", pid_mode="service:db", ipc_mode="container:x", volumes_from=("db:ro", "container:y"))
+    spec = instantiate(kit.stack(web, kit.service("db")), "web", 1, KNOWN)
+    assert (spec.pid_mode, spec.ipc_mode, spec.volumes_from) == ("container:p-db-1", "container:x", ("p-db-1:ro", "y"))

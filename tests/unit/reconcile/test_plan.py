@@ -15,6 +15,7 @@ from stackfile.model.stack import (
     Dependency,
     FileRef,
     Healthcheck,
+    Ignored,
     ImageResource,
     Mount,
     NetworkResource,
@@ -23,6 +24,7 @@ from stackfile.model.stack import (
     Resources,
     RestartPolicy,
     SecretRef,
+    SecretResource,
     Service,
     Stack,
     Step,
@@ -556,3 +558,47 @@ def test_restart_of_depends_on(restart: bool, told: list[str]) -> None:
     assert kit.told(made) == told
     if restart:
         assert made.actions[1].changes[0].cause.kind == "dependency"
+
+
+def test_what_has_no_effect_is_noted_with_its_place() -> None:
+    ignored = (
+        Ignored(address="service.web", path="/credential_spec", at=Place("f", 3, 4), why="of Windows"),
+        Ignored(address="service.other", path="/gpus", at=Place("f", 5, 4)),
+        Ignored(address="stack", path="/models", at=Place("f", 9, 1)),
+    )
+    stack = replace(STACK, ignored=ignored)
+    notes = [note for note in kit.make(stack, kit.nothing(stack)).notes if note.code == "SF2103"]
+    assert [(note.address, note.path, note.origin) for note in notes] == [
+        ("service.web", "/credential_spec", Origin(Place("f", 3, 4))),
+        ("stack", "/models", Origin(Place("f", 9, 1))),
+    ]
+
+
+def test_contents_of_another_stack_are_used_not_stored() -> None:
+    web = replace(WEB, files=(FileRef(kind="secret", source="t", target="/t"),))
+    stack = kit.stack(web, secrets={"t": SecretResource(name="t", external="data_pw")})
+    told = kit.told(kit.make(stack, kit.nothing(stack, keys={"secret.t": "hmac:1"})))
+    assert not [text for text in told if "secret" in text]
+    with pytest.raises(NotFoundError) as caught:
+        kit.make(stack, kit.nothing(stack, keys={"secret.t": ""}))
+    assert caught.value.reason == "not-found"
+
+
+def test_a_platform_must_be_the_machines() -> None:
+    for platform in ("linux", "linux/amd64", "linux/x86_64", "amd64"):
+        stack = kit.stack(replace(STORE, platform=platform), volumes=kit.volume("data"))
+        assert kit.make(stack, kit.nothing(stack, architecture="x86_64")).actions
+    stack = kit.stack(replace(STORE, platform="linux/arm64"), volumes=kit.volume("data"))
+    with pytest.raises(StackfileError) as caught:
+        kit.make(stack, kit.nothing(stack, architecture="x86_64"))
+    assert caught.value.reason == "platform-missing"
+
+
+@pytest.mark.parametrize(
+    "shared", [{"pid_mode": "service:store"}, {"ipc_mode": "service:store"}, {"volumes_from": ("store:ro",)}]
+)
+def test_who_shares_with_a_replaced_container_follows_it(shared: dict[str, object]) -> None:
+    web = kit.service("web", depends_on=kit.waiting_for(store="started"), **shared)
+    before = kit.stack(web, STORE, volumes=kit.volume("data"))
+    after = kit.stack(web, replace(STORE, user="u"), volumes=kit.volume("data"))
+    assert kit.told(kit.make(after, kit.applied(before))) == ["recreate service.store[1]", "recreate service.web[1]"]

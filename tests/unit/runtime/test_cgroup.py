@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stackfile.model.stack import Resources
+from stackfile.errors import ActionError
+from stackfile.model.stack import BlkioLimit, Resources
+from stackfile.runtime.cgroup import blkio
 from stackfile.runtime.cgroup.devices import device_program
 from stackfile.runtime.cgroup.hierarchy import Hierarchies, detect, read_number
 from stackfile.runtime.cgroup.manager import Cgroups
@@ -29,6 +31,7 @@ V1 = {
     "pids": ("pids.max",),
     "devices": ("devices.allow", "devices.deny"),
     "freezer": ("freezer.state",),
+    "blkio": ("blkio.throttle.read_bps_device", "blkio.throttle.write_iops_device"),
 }
 LIMITS = Resources(memory=1 << 20, nano_cpus=1_500_000_000, cpu_shares=512, pids=9, cpuset="0")
 
@@ -97,6 +100,50 @@ def test_v1_update_takes_limits_away(v1: Cgroups, tmp_path: Path) -> None:
     assert (tmp_path / "cpu" / group / "cpu.cfs_quota_us").read_text() == "-1"
     assert (tmp_path / "pids" / group / "pids.max").read_text() == "max"
     assert (tmp_path / "cpuset" / group / "cpuset.cpus").read_text() == "0-3"
+
+
+RARER = Resources(cpu_quota=25_000, cpu_period=50_000, swappiness=0, oom_kill_disable=True)
+
+
+def test_v1_rarer_limits(v1: Cgroups, tmp_path: Path) -> None:
+    for name in ("swappiness", "oom_control"):
+        (tmp_path / f"memory/own/c/memory.{name}").write_text("")
+    v1.create("c", RARER)
+    cpu, memory = tmp_path / "cpu/own/c", tmp_path / "memory/own/c"
+    assert [(cpu / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")] == ["25000", "50000"]
+    assert [(memory / f"memory.{name}").read_text() for name in ("swappiness", "oom_control")] == ["0", "1"]
+    assert v1.limits("c")["nano_cpus"][0] == str(RARER.cpu_time) == "500000000"
+
+
+def test_v1_limits_of_disks(v1: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blkio, "number", {"/dev/a": "8:0", "/dev/b": "8:16"}.__getitem__)
+    group = tmp_path / "blkio/own/c"
+    v1.create("c", Resources(blkio=(BlkioLimit(kind="read_bps", path="/dev/a", rate=5),)))
+    assert (group / "blkio.throttle.read_bps_device").read_text() == "8:0 5"
+    (group / "blkio.throttle.write_iops_device").write_text("8:0 7")
+    v1.update("c", Resources(blkio=(BlkioLimit(kind="read_bps", path="/dev/a", rate=6),)))
+    assert (group / "blkio.throttle.read_bps_device").read_text() == "8:0 6"
+    assert (group / "blkio.throttle.write_iops_device").read_text() == "8:0 0", "lifted"
+
+
+def test_v2_limits_of_disks(v2: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blkio, "number", {"/dev/a": "8:0", "/dev/b": "8:16"}.__getitem__)
+    (tmp_path / "own/c/io.max").write_text("")
+    v2.create("c", Resources(blkio=(BlkioLimit(kind="write_bps", path="/dev/a", rate=5),)), ALL_DEVICES)
+    assert (tmp_path / "own/c/io.max").read_text() == "8:0 wbps=5"
+    v2.update("c", Resources())
+    assert (tmp_path / "own/c/io.max").read_text() == "8:0 rbps=max wbps=max riops=max wiops=max"
+    v2.update("c", RARER)
+    assert (tmp_path / "own/c/cpu.max").read_text() == "25000 50000"
+
+
+def test_only_block_devices_have_limits() -> None:
+    with pytest.raises(ActionError) as caught:
+        blkio.number("/dev/null")
+    assert caught.value.reason == "bad-request"
+    with pytest.raises(ActionError) as caught:
+        blkio.number("/dev/nothing")
+    assert caught.value.reason == "not-found"
 
 
 def test_v2_limits(v2: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
