@@ -59,14 +59,17 @@ def read(path: str, platform: Platform | None = None) -> list[Candidate]:
     """
     files: Files = _Directory(path) if os.path.isdir(path) else _Tar(path)
     wanted = platform or manifests.host_platform()
+    images: list[Candidate] = []
     if found := files.find("manifest.json"):
-        return list(_docker(files, files.read(found, manifests.LARGEST)))
-    if found := files.find("index.json"):
-        return list(_layout(files, files.read(found, manifests.LARGEST), wanted))
+        images = list(_docker(files, files.read(found, manifests.LARGEST)))
+    elif found := files.find("index.json"):
+        images = list(_layout(files, files.read(found, manifests.LARGEST), wanted))
+    if images:
+        return images
     raise ActionError(
         "bad-archive",
         "no images in the archive",
-        cause="it has neither manifest.json (docker save) nor index.json (OCI layout)",
+        cause="neither manifest.json (docker save) nor index.json (OCI layout) lists one",
     )
 
 

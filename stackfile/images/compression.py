@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
 import zstandard
-from isal import igzip
+from isal import igzip, igzip_lib
 
 from stackfile.errors import ActionError
 
@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 _GZIP_LEVEL = 1
 _ZSTD_LEVEL = 3
 _MAGIC = {b"\x1f\x8b\x08": GZIP, b"\x28\xb5\x2f\xfd": ZSTD, b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-_FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+_FAILURES = (OSError, EOFError, zlib.error, igzip_lib.IsalError, lzma.LZMAError, zstandard.ZstdError)
 
 
 def detect(head: bytes) -> str:
