@@ -35,6 +35,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("registry_ca", "STACKFILE_REGISTRY_CA", "", "CA certificates for registries; empty: the machine's"),
     Setting("address_pool6", "STACKFILE_ADDRESS_POOL6", "fd89:5f::/48", "IPv6 pool that networks take a /64 from"),
+    Setting("socket_group", "STACKFILE_SOCKET_GROUP", "", "group that may use the daemon's socket; empty: root only"),
     Setting("log_level", "STACKFILE_LOG_LEVEL", "info", "level of the daemon's log"),
 )
 
@@ -55,6 +56,7 @@ class Settings:
     """Separated by commas. Loopback addresses need not be named."""
     registry_ca: str = ""
     """Path of a PEM file."""
+    socket_group: str = ""
 
     @property
     def socket(self) -> str:

@@ -11,15 +11,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from stackfile import wire
 from stackfile.api import commands, transfers
 from stackfile.api.hijacked import Hijacked
-from stackfile.api.http import Transport, path_of
+from stackfile.api.http import Answer, Transport, path_of
 from stackfile.api.replies import Finding, JobInfo, LogLine, Ping
 from stackfile.api.transfers import Told
-from stackfile.errors import ActionError, StackfileError
-from stackfile.model.container import ContainerRecord, ContainerSpec, ExecRecord, ExecSpec, ExitStatus
+from stackfile.errors import ActionError, NotFoundError, StackfileError
+from stackfile.model.container import (
+    ContainerRecord,
+    ContainerSpec,
+    ExecRecord,
+    ExecSpec,
+    ExitStatus,
+    NetworkRecord,
+    VolumeRecord,
+)
 from stackfile.model.event import Event, JobEvent
 from stackfile.model.image import ImageRecord, RegistryAuth, Transfer
 from stackfile.model.observed import DownOptions, Drift, Project, UpOptions
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 OURS = ("stackfile", "v1")
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 _HEADER = 8
+_CHUNK = 1 << 18
 _STOP_TIMEOUT = 20.0
 
 
@@ -157,6 +167,10 @@ class Client:
         """verb: start, stop, restart, kill, rm. Options as the verb has them (timeout, signal, volumes, force)."""
         return self._job({"kind": verb, "project": project, "services": list(services), "options": options})
 
+    def spec(self, stack: Stack, service: str) -> ContainerSpec:
+        """The container that a service asks for, as its first replica. Raises NotFoundError (`image-not-found`)."""
+        return wire.decode(self._post({"stack": stack, "service": service}, "specs"), ContainerSpec)
+
     def interrupt(self, job_id: str) -> None:
         """Start nothing new in this job; what is under way is finished."""
         self._post(None, "jobs", job_id, "interrupt")
@@ -250,9 +264,22 @@ class Client:
         done = self.docker("DELETE", "images", ref, force=force)
         return [(what.lower(), name) for entry in done for what, name in entry.items()]
 
-    def events(self, *, since: int = 0, follow: bool = True, project: str = "") -> Iterator[Event]:
-        """Events above sequence number `since`."""
-        target = path_of(*OURS, "events", since=since, follow=follow, project=project or None)
+    def events(
+        self,
+        *,
+        since: int = 0,
+        since_ns: int = 0,
+        until_ns: int = 0,
+        follow: bool = True,
+        project: str = "",
+        services: Sequence[str] = (),
+    ) -> Iterator[Event]:
+        """Events above sequence number `since`, or from a time on (nanoseconds since the epoch) until another."""
+        target = path_of(
+            *OURS, "events", since=since, follow=follow, project=project or None, since_ns=since_ns or None,
+            until_ns=until_ns or None,
+        )  # fmt: skip
+        target += "".join(f"&service={quote(name)}" for name in services)
         with self._transport.request("GET", target, timeout=None) as answer:
             for line in answer.lines():
                 yield wire.decode(line, Event)
@@ -273,6 +300,18 @@ class Client:
 
     def restart(self, ref: str, timeout: float | None = None) -> None:
         self._container("POST", ref, "restart", t=timeout, timeout=None)
+
+    def pause(self, ref: str) -> None:
+        """ConflictError (`not-running`)."""
+        self._container("POST", ref, "pause")
+
+    def unpause(self, ref: str) -> None:
+        """ConflictError unless it is paused."""
+        self._container("POST", ref, "unpause")
+
+    def rename(self, ref: str, name: str) -> None:
+        """ConflictError (`name-taken`)."""
+        self._container("POST", ref, "rename", name=name)
 
     def kill(self, ref: str, signal: str = "SIGKILL") -> None:
         """ConflictError (`not-running`)."""
@@ -330,6 +369,70 @@ class Client:
                 return
             while len(header := answer.read_exactly(_HEADER)) == _HEADER:
                 yield _log_line(header[0], answer.read_exactly(int.from_bytes(header[4:], "big")))
+
+    # ---- files of a container
+
+    def path_stat(self, ref: str, path: str) -> dict[str, Any]:
+        """name, size, mode (bits of Go's os.FileMode), mtime, linkTarget of a file. Raises NotFoundError."""
+        target = path_of("containers", ref, "archive", path=path)
+        try:
+            with self._transport.request("HEAD", target) as answer:
+                answer.read()
+                return dict(json.loads(base64.b64decode(answer.header("X-Docker-Container-Path-Stat"))))
+        except StackfileError as error:
+            # The answer to HEAD has no body that would say what is missing.
+            if error.reason != "not-found":
+                raise
+            name = self.container(ref).spec.name
+            raise NotFoundError("file", f"{path} in {name}") from error
+
+    def read_archive(self, ref: str, path: str) -> Iterator[bytes]:
+        """A file or directory of a container as a tar. Raises NotFoundError."""
+        target = path_of("containers", ref, "archive", path=path)
+        return self._chunks(self._transport.request("GET", target, timeout=None))
+
+    def write_archive(self, ref: str, path: str, data: Iterator[bytes], *, own: bool = False) -> None:
+        """Unpack a tar into a directory of a container; `own` gives all to the container's user.
+
+        NotFoundError; ActionError: `bad-archive`, `unsafe-path`, `bad-request`.
+        """
+        target = path_of("containers", ref, "archive", path=path, noOverwriteDirNonDir=True, copyUIDGID=own)
+        with self._transport.request("PUT", target, body=data, timeout=None, what=f"copy to {ref}:{path}") as answer:
+            answer.read()
+
+    @staticmethod
+    def _chunks(answer: Answer) -> Iterator[bytes]:
+        with answer:
+            while data := answer.read_exactly(_CHUNK):
+                yield data
+
+    # ---- networks and volumes
+
+    def networks(self) -> list[NetworkRecord]:
+        return wire.decode(self._get("networks"), list[NetworkRecord])
+
+    def remove_network(self, ref: str) -> None:
+        """ConflictError (`network-in-use`), NotFoundError."""
+        self._transport.json("DELETE", path_of("networks", ref))
+
+    def volumes(self) -> list[VolumeRecord]:
+        return wire.decode(self._get("volumes"), list[VolumeRecord])
+
+    def remove_volume(self, name: str) -> None:
+        """ConflictError (`volume-in-use`), NotFoundError."""
+        self._transport.json("DELETE", path_of("volumes", name), timeout=None)
+
+    # ---- the machine
+
+    def settle(self, timeout: float = 30.0) -> None:
+        """Until nothing is done in the background any more: removals, pools, first health checks, jobs.
+
+        ActionError (`timeout`) names what is still going on.
+        """
+        body = self._transport.json("POST", path_of(*OURS, "settle", timeout=timeout), timeout=timeout + 10)
+        busy = json.loads(body)["busy"]
+        if busy:
+            raise ActionError("timeout", f"still busy after {timeout:g} s: {', '.join(busy)}")
 
     # ---- exec
 

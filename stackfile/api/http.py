@@ -271,7 +271,8 @@ def error_of(status: int, body: bytes) -> StackfileError:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        return ActionError("action-failed", f"HTTP status {status}", cause=body[:200].decode(errors="replace"))
+        reason = "not-found" if status == 404 else "action-failed"
+        return ActionError(reason, f"HTTP status {status}", cause=body[:200].decode(errors="replace"))
     if isinstance(value.get("error"), dict):
         return wire.error_from_plain(value["error"])
     message = str(value.get("message", f"HTTP status {status}"))

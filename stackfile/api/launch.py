@@ -101,11 +101,20 @@ def check_version(version: str, api: int) -> None:
 def not_permitted(address: Address, command: Sequence[str], uid: int) -> EngineError:
     """What somebody without root is told, with the exact line to type."""
     line = as_root(command)
+    # The same program, whatever it was asked for.
+    install = as_root([*command[:1], "daemon", "install", "--group"])
     return EngineError(
         "not-permitted",
         f"the embedded engine needs root, and no daemon answers at {address}",
-        hint=f"you are: uid {uid}\ntry:     {line}",
+        hint=f"you are: uid {uid}\ntry:     {line}\nor:      {_with_group(install)}   "
+        "(once; members of the group then need no sudo, and are as powerful as root)",
     )
+
+
+def _with_group(line: str) -> str:
+    """The group is that of whoever types it, which only the caller's shell knows, not the one that su starts."""
+    group = "$(id -gn)"
+    return f'{line} "{group}"' if line.startswith("sudo ") else f'su -c "{shlex.split(line)[2]} {group}"'
 
 
 def as_root(command: Sequence[str]) -> str:

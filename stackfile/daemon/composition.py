@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import signal
 import socket
@@ -95,7 +96,7 @@ class Daemon:
                 return held[0]
             for old in held:
                 old.close()
-            fresh = listen(self._paths.socket)
+            fresh = listen(self._paths.socket, _gid(self._settings.socket_group))
             supervisor.hold(_LISTENER, [fresh.fileno()])
             return fresh
         finally:
@@ -112,6 +113,17 @@ class Daemon:
             _logger.warning("%s", error)
         finally:
             supervisor.close()
+
+
+def _gid(name: str) -> int:
+    """The number of a group; -1 for none, and for one that is not there (any more), which the log tells."""
+    if not name:
+        return -1
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        _logger.warning("no such group: %s; the socket is for root alone", name)
+        return -1
 
 
 def _is_socket(path: str) -> bool:

@@ -135,13 +135,19 @@ def _request(
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
 
 
-def listen(path: str) -> socket.socket:
-    """A listening Unix socket at `path`, mode 0660, which takes the place of an old one at once."""
+def listen(path: str, group: int = -1) -> socket.socket:
+    """A listening Unix socket at `path`, mode 0660, which takes the place of an old one at once. `group` (a gid) may
+    use it, and pass its directory; -1 for root alone.
+    """
     temporary = f"{path}.{os.getpid()}"
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.bind(temporary)
         os.chmod(temporary, 0o660)
+        if group >= 0:
+            os.chown(temporary, -1, group)
+            os.chown(os.path.dirname(path), -1, group)
+            os.chmod(os.path.dirname(path), 0o710)
         sock.listen(_BACKLOG)
         os.rename(temporary, path)
     except BaseException:

@@ -84,6 +84,8 @@ class UpOptions:
     scale: dict[str, int] = field(default_factory=dict)
     wait: bool = True
     """Return when healthy."""
+    hold: tuple[str, ...] = ()
+    """Services whose own containers are left alone: only what they need is made."""
     timeout: int = 0
     """Seconds to wait for health; 0 for the default of 300."""
     stop_timeout: int | None = None

@@ -376,6 +376,10 @@ class Engine(Protocol):
         """(check, status ok|warning|missing, what was found, how to mend it)."""
         ...
 
+    def busy(self) -> Sequence[str]:
+        """What goes on in the background, in a few words each; empty when all is settled."""
+        ...
+
     def events(self, *, since: int = 0, follow: bool = True, until_ns: int = 0) -> AsyncIterator[Event]:
         """Events with a sequence number above `since` (0: from now on when following)."""
         ...

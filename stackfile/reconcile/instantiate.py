@@ -59,7 +59,7 @@ def instantiate(stack: Stack, name: str, index: int, knowledge: Knowledge) -> Co
     spec = ContainerSpec(
         name=container_name(stack.name, service, index),
         image=knowledge.image(service),
-        image_name=service.image,
+        image_name=_image_name(stack, service),
         secret_keys={secret: knowledge.keys.get(f"secret.{secret}", "") for secret in refs},
         mounts=tuple(_mount(stack, mount) for mount in service.mounts),
         files=tuple(_file(service, index, ref, knowledge.keys) for ref in service.files),
@@ -73,6 +73,13 @@ def instantiate(stack: Stack, name: str, index: int, knowledge: Knowledge) -> Co
     identity = _labels(stack, service, index, spec.image)
     spec = replace(spec, labels={**service.labels, **identity})
     return replace(spec, labels={**spec.labels, labels.CONFIG_HASH: wire.spec_hash(spec).removeprefix("sha256:")})
+
+
+def _image_name(stack: Stack, service: Service) -> str:
+    """What the engine knows the image by: a stack image has a name of its own in the stack only."""
+    image = stack.images.get(service.image) if service.image_is_stack_image else None
+    tag = next(iter(image.tags), f"{stack.name}/{service.image}") if image else service.image
+    return tag.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
 
 
 def file_key_name(service: str, index: int, ref: FileRef) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import stackfile
 from stackfile import graph as graphs
-from stackfile.errors import NotFoundError
+from stackfile.errors import NotFoundError, UsageError
+from stackfile.model.container import ContainerSpec
 from stackfile.model.image import RegistryAuth
 from stackfile.model.observed import DownOptions, Drift, Observed, UpOptions
 from stackfile.model.plan import Plan
@@ -20,6 +21,7 @@ from stackfile.reconcile.apply import Up
 from stackfile.reconcile.builds import Build
 from stackfile.reconcile.context import Context
 from stackfile.reconcile.down import Down
+from stackfile.reconcile.instantiate import instantiate
 from stackfile.reconcile.jobs import Job, JobManager, Outcome
 from stackfile.reconcile.lifecycle import Lifecycle, LifecycleOptions
 from stackfile.reconcile.pulls import Pull
@@ -86,6 +88,20 @@ class Reconciler:
             return await Up(self._provider, job, stack, options, observed, planned, self._now, credentials or {}).run()
 
         return self.jobs.start("apply", stack.name, body)
+
+    async def spec(self, stack: Stack, service: str) -> ContainerSpec:
+        """The first replica of a service as the container it would be. Raises UsageError (`no-such-service`),
+        NotFoundError (`image-not-found`) while its image is neither built nor pulled.
+        """
+        if service not in stack.services:
+            raise UsageError("no-such-service", f"no such service: {service}")
+        options = UpOptions(services=(service,), no_deps=True)
+        observed = await self._provider.observe(stack.name, _narrowed(stack, options))
+        context = Context.of(stack, observed, options, self._provider.capabilities())
+        made = instantiate(stack, service, 1, context.knowledge)
+        if not made.image:
+            raise NotFoundError("image", stack.services[service].image, reason="image-not-found")
+        return made
 
     async def drift(self, project: str) -> list[Drift]:
         """What of a project is not as it was applied. Needs no stack file. Raises NotFoundError."""
@@ -159,6 +175,9 @@ class Reconciler:
             created=self._now(),
             generator=f"stackfile {stackfile.__version__}",
         )
+        if options.hold:
+            held = {f"service.{name}" for name in options.hold}
+            made = replace(made, actions=tuple(item for item in made.actions if item.address not in held))
         return made, observed
 
 

@@ -31,7 +31,15 @@ class Console:
         self.json = json or progress == "json"
         self._ansi = ansi
         self._environ = environ
+        self._progress = progress
         self.mode = self._mode(progress, quiet)
+
+    def aside(self) -> Console:
+        """The same for what is said beside the command's own output: on stderr, and not as JSON."""
+        return Console(
+            self.err, self.err, self._environ, ansi=self._ansi,
+            progress="auto" if self._progress == "json" else self._progress, quiet=self.mode == "quiet",
+        )  # fmt: skip
 
     def coloured(self, stream: IO[str]) -> bool:
         """Whether `stream` takes ANSI colours: --ansi, then NO_COLOR (https://no-color.org), then the terminal."""

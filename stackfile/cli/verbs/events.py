@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from stackfile.cli import quantities
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.errors import UsageError
@@ -14,23 +15,38 @@ def register() -> Verb:
     return Verb(
         name="events",
         summary="What happens in the engine, as it happens; ctrl-C ends it",
+        operands="[SERVICE…]",
+        maximum=None,
         options=(
-            option("--since", "events after this sequence number first", "N"),
+            option("--since", "first what happened since: 10m (ago) or 2026-11-24T14:00:00", "TIME"),
+            option("--until", "not after", "TIME"),
+            option("--after", "first what has a higher sequence number", "N"),
             option("--no-follow", "end with the last event that there is", negates="follow"),
         ),
         run=run,
         text="JSON: a line {sequence, time_ns, kind, action, id, attributes} for each.\n"
-        "With -p only those of one project.",
+        "With -p only those of one project, with services only theirs.",
     )
 
 
 def run(context: Context, arguments: Arguments) -> int:
-    since = arguments.integer("since") or 0
-    if since < 0:
-        raise UsageError("usage", "--since: a sequence number is positive")
-    follow = arguments.flag("follow", True)
+    after = arguments.integer("after") or 0
+    if after < 0:
+        raise UsageError("usage", "--after: a sequence number is positive")
     project = context.options.text("project-name")
-    for event in context.client().events(since=since, follow=follow, project=project):
+    services: tuple[str, ...] = ()
+    if arguments.positional:
+        found = context.project()
+        project, services = found.name, context.services_of(found, arguments.positional)
+    events = context.client().events(
+        since=after,
+        since_ns=quantities.moment("since", arguments.text("since")),
+        until_ns=quantities.moment("until", arguments.text("until")),
+        follow=arguments.flag("follow", True),
+        project=project,
+        services=services,
+    )
+    for event in events:
         if context.console.json:
             context.console.line(
                 {

@@ -21,13 +21,13 @@ async def events(call: Call) -> web.StreamResponse:
     since_ns, until_ns = times.timestamp(call.text("since")), times.timestamp(call.text("until"))
     over = bool(until_ns) and until_ns <= call.services.now_ns()
     response = await responses.stream(call.request, "application/json")
-    async for item in _since(call.services.engine, since_ns, until_ns, follow=not over):
+    async for item in since_time(call.services.engine, since_ns, until_ns, follow=not over):
         if event.passes(item, wanted):
             await response.write(responses.line(event.encode(item)))
     return response
 
 
-async def _since(engine: Engine, since_ns: int, until_ns: int, *, follow: bool) -> AsyncIterator[Event]:
+async def since_time(engine: Engine, since_ns: int, until_ns: int, *, follow: bool) -> AsyncIterator[Event]:
     """Stored events from `since_ns` on, then the coming ones; without `since_ns` the coming ones alone."""
     last = 0
     if since_ns:

@@ -10,7 +10,6 @@ from stackfile.daemon import responses
 from stackfile.daemon.dockerjson import image, system, times, volume
 from stackfile.daemon.routes.docker_containers import summaries
 from stackfile.daemon.routing import DOCKER, Call, Table
-from stackfile.errors import ActionError
 
 table = Table(DOCKER)
 
@@ -53,8 +52,3 @@ async def disk_usage(call: Call) -> web.StreamResponse:
             "BuilderSize": 0,
         }
     )
-
-
-@table.post("/auth")
-async def login(call: Call) -> web.StreamResponse:
-    raise ActionError("bad-request", "this engine has no registry to log in to")

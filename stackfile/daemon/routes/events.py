@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from aiohttp import web
 
 from stackfile.daemon import responses
+from stackfile.daemon.routes.docker_events import since_time
 from stackfile.daemon.routing import OURS, Call, Table
 from stackfile.model import labels
 from stackfile.model.event import Event
@@ -14,12 +17,24 @@ table = Table(OURS)
 
 @table.get("/events", stream=True)
 async def events(call: Call) -> web.StreamResponse:
-    project = call.text("project")
+    """Above a sequence number (`since`), or from a time on (`since_ns`, `until_ns`); of a `project`, of `service`s."""
+    project, wanted = call.text("project"), call.request.query.getall("service", [])
     response = await responses.stream(call.request, responses.NDJSON)
-    async for event in call.services.engine.events(since=call.number("since", 0) or 0, follow=call.flag("follow")):
-        if not project or _project(event) == project:
+    async for event in _chosen(call):
+        if project and _project(event) != project:
+            continue
+        if not wanted or event.attributes.get(labels.SERVICE) in wanted:
             await response.write(responses.line(event))
     return response
+
+
+def _chosen(call: Call) -> AsyncIterator[Event]:
+    engine, follow = call.services.engine, call.flag("follow")
+    since_ns, until_ns = call.number("since_ns", 0) or 0, call.number("until_ns", 0) or 0
+    if since_ns or until_ns:
+        coming = follow and not (until_ns and until_ns <= call.services.now_ns())
+        return since_time(engine, since_ns or 1, until_ns, follow=coming)
+    return engine.events(since=call.number("since", 0) or 0, follow=follow)
 
 
 def _project(event: Event) -> str:

@@ -103,6 +103,22 @@ class Composition:
         await self.core.shim.connect()
         await self.recovery.run()
 
+    def busy(self) -> list[str]:
+        """What goes on without anybody waiting for it: deletions, idle helpers, health checks that begin, restarts."""
+        found = []
+        if self.trash.pending:
+            found.append("deletions")
+        if self.pool.workers:
+            found.append("worker processes")
+        if self.networks.default_idles:
+            found.append("the default network")
+        for container in self.registry.all():
+            if container.state.status == "restarting":
+                found.append(f"restart of {container.name}")
+            elif container.alive and container.state.health.status == "starting":
+                found.append(f"health of {container.name}")
+        return found
+
     async def close(self) -> None:
         """Let go; containers, shim and resolver run on."""
         self.recovery.close()

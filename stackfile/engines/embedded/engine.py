@@ -348,6 +348,9 @@ class EmbeddedEngine:
     async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
         return self._parts.doctor.check()
 
+    def busy(self) -> Sequence[str]:
+        return self._parts.busy()
+
     def events(self, *, since: int = 0, follow: bool = True, until_ns: int = 0) -> AsyncIterator[Event]:
         return self._parts.bus.events(since=since, follow=follow, until_ns=until_ns)
 

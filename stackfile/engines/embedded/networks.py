@@ -80,6 +80,9 @@ class Networks:
         return self._attempt(self._addressed(wanted))
 
     def _attempt(self, record: NetworkRecord) -> NetworkRecord:
+        bridge = self._manager.bridge_name(record)
+        if any(other.interface == bridge and other.id != record.id for other in self._records.values()):
+            raise ConflictError("conflict", f"network {record.name}: another network has the bridge {bridge}")
         intent = self._run.begin("engine.network", record.id, wire.encode(record).decode())
         self._store(record)
         try:

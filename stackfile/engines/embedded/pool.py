@@ -52,6 +52,11 @@ class WorkerPool(Executor):
                 threading.Thread(target=self._serve, daemon=True, name="worker").start()
         return future
 
+    @property
+    def workers(self) -> int:
+        """Worker processes there are now, idle ones among them."""
+        return self._threads
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work; workers end as soon as they are idle."""
         with self._lock:

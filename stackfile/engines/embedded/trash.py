@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from stackfile import log
 
@@ -19,6 +19,7 @@ class Trash:
         """`directory` must be on the same file system as what is discarded."""
         self._directory = directory
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="trash")
+        self._work: set[Future[None]] = set()
 
     def discard(self, path: str) -> None:
         """Remove `path`; nothing happens when it is not there."""
@@ -27,12 +28,22 @@ class Trash:
             os.rename(path, away)
         except FileNotFoundError:
             return
-        self._threads.submit(_delete, away)
+        self._submit(away)
+
+    @property
+    def pending(self) -> int:
+        """Number of things that are still being deleted."""
+        return sum(not work.done() for work in tuple(self._work))
+
+    def _submit(self, path: str) -> None:
+        work = self._threads.submit(_delete, path)
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
 
     def empty(self) -> None:
         """Remove what an earlier process left in the directory."""
         for entry in os.scandir(self._directory):
-            self._threads.submit(_delete, entry.path)
+            self._submit(entry.path)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)

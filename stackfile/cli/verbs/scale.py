@@ -1,0 +1,52 @@
+"""`scale`: change the number of replicas until the next up."""
+
+from __future__ import annotations
+
+import time
+
+from stackfile.cli.arguments import Arguments, Verb, option
+from stackfile.cli.context import Context, check_services
+from stackfile.cli.jobs import conclude, follow
+from stackfile.cli.output import progress, summary
+from stackfile.errors import UsageError
+from stackfile.model.observed import UpOptions
+
+
+def register() -> Verb:
+    return Verb(
+        name="scale",
+        summary="Change the number of replicas until the next up; the applied stack decides the rest",
+        operands="SERVICE=N…",
+        minimum=1,
+        maximum=None,
+        options=(option("--no-deps", "leave what they depend on alone (the default)"),),
+        run=run,
+    )
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    began = time.monotonic()
+    wanted = _parse(arguments.positional)
+    project = context.project()
+    if project.stack is None:
+        raise UsageError("usage", f"{project.name} was never applied whole", hint="stackfile up")
+    check_services(project.stack, tuple(wanted))
+    # The applied model knows how many there were; what else is in it stays.
+    options = UpOptions(services=tuple(wanted), no_deps=True, build=False, scale=wanted, parallel=context.parallel)
+    stack = project.stack
+    shown = progress.make(context.console, summary.header(stack))
+    finished = follow(context, context.client().up(stack, options), shown)
+    code = conclude(context, finished)
+    if code == 0:
+        context.console.say(summary.up(stack.name, finished.result, time.monotonic() - began))
+    return code
+
+
+def _parse(items: tuple[str, ...] | list[str]) -> dict[str, int]:
+    result = {}
+    for item in items:
+        name, equals, number = item.partition("=")
+        if not equals or not number.isdigit() or not name:
+            raise UsageError("usage", f"{item!r} is no SERVICE=N")
+        result[name] = int(number)
+    return result
