@@ -140,7 +140,7 @@ def route_by(
         for version in versions:
             gateway = endpoint.gateway6 if version == 6 else endpoint.gateway
             # IPv6 would keep the old one beside it.
-            own.transact([rtnetlink.no_default_route(version)], ignore=frozenset({errno.ESRCH}))
+            own.transact([rtnetlink.no_default_route(version)], ignore=_GONE | {errno.ESRCH})
             if gateway and not network.internal:
                 own.transact([rtnetlink.default_route(index, gateway)])
 

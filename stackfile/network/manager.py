@@ -125,6 +125,10 @@ class NetworkManager:
         """
         return subnets.choose(self._pools[version], [*taken, *self._in_use()])
 
+    def bridge_name(self, network: NetworkRecord) -> str:
+        """What the network's bridge is called."""
+        return self._named(network).interface
+
     def create(self, network: NetworkRecord) -> NetworkRecord:
         """Make the bridge, up, with its gateway address(es); returns the record with `interface` filled.
 

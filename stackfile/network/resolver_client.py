@@ -36,6 +36,7 @@ class ResolverClient:
         self._path = path
         self._table: Table | None = None
         self._relays: dict[str, Any] = {}
+        self._relaying: asyncio.Future[Any] | None = None
         self._settled = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socket: socket.socket | None = None
@@ -104,6 +105,12 @@ class ResolverClient:
                 self._relays[key] = value
         self._send_relays({"do": "relay", "ports": change})
 
+    async def relayed(self) -> None:
+        """Wait until the last change of relays is made. A resolver that goes away meanwhile gets all of them again."""
+        tasks = [*self._tasks, *([self._relaying] if self._relaying is not None else [])]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_PATIENCE)
+
     def settle_relays(self) -> None:
         """All ports are known now: the resolver ends what it relays beside them (for a daemon before this one)."""
         self._settled = True
@@ -123,7 +130,9 @@ class ResolverClient:
         except OSError:
             return
         else:
-            self._waiting.append(asyncio.get_running_loop().create_future())
+            self._relaying = asyncio.get_running_loop().create_future()
+            self._relaying.add_done_callback(_heard)
+            self._waiting.append(self._relaying)
 
     def _later(self, request: dict[str, Any]) -> None:
         task = asyncio.get_running_loop().create_task(self._call(request))
@@ -227,6 +236,14 @@ class ResolverClient:
             answer = self._waiting.popleft()
             if not answer.done():
                 answer.set_exception(ConnectionResetError("the resolver went away"))
+
+
+def _heard(answer: asyncio.Future[Any]) -> None:
+    """Nobody need wait for this answer: an end of the connection is mended, a refusal is logged."""
+    if answer.cancelled() or answer.exception() is not None:
+        return
+    if "error" in answer.result():
+        _LOG.warning("resolver: relay: %s", answer.result()["error"])
 
 
 async def _send_when_writable(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:

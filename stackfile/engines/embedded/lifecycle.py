@@ -113,6 +113,7 @@ class Lifecycle:
             self._ports.release(container)
             raise
         self.entered(container, running, clock.rfc3339(clock.now_ns()))
+        await self._ports.settled(container)
         self._bus.publish("container", "start", container.id, attributes(container))
         self._supervision.watch(container)
 

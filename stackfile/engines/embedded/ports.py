@@ -77,6 +77,11 @@ class Ports:
         """Lead the container's ports to those of their replicas that run and, with a health check, are healthy."""
         self._publish({key: held for key, held in self._reservations.items() if container.id in held.targets})
 
+    async def settled(self, container: Container) -> None:
+        """Wait until the container's ports lead where `refresh` wants them to, the relay's too."""
+        if container.place.published:
+            await self._resolver.relayed()
+
     def expected(self, container: Container) -> dict[PortKey, Backends]:
         """The container's host ports with what the kernel should have behind them now.
 
