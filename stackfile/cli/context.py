@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stackfile.cli.arguments import Arguments
 from stackfile.cli.output.console import Console
-from stackfile.errors import ActionError, NotFoundError, StackfileError, UsageError
+from stackfile.errors import ActionError, NotFoundError, Place, StackfileError, UsageError
 
 if TYPE_CHECKING:
     from stackfile.api import Client, LoadOptions, Reader, Warned
@@ -60,10 +60,20 @@ class Context:
         warnings: list[Warned] = []
         stack = api.load(self.load_options(services, scale), warnings=warnings, read=read)
         for warning in warnings:
-            place = f" ({warning.at})" if warning.at else ""
-            self.console.note(self.console.paint("warning:", "yellow", self.console.err) + f" {warning.message}{place}")
+            self._warn(warning.message, warning.at)
         check_services(stack, services)
         return stack
+
+    def tell_ignored(self, stack: Stack) -> None:
+        """Warn of the keys that are accepted and have no effect (`plan` has them as notes)."""
+        for item in stack.ignored:
+            key = item.path[1:].replace("/", ".")
+            why = f": {item.why}" if item.why else ""
+            self._warn(f"{item.address}: {key} has no effect{why}", item.at)
+
+    def _warn(self, message: str, at: Place | None) -> None:
+        place = f" ({at})" if at else ""
+        self.console.note(self.console.paint("warning:", "yellow", self.console.err) + f" {message}{place}")
 
     # ---- the engine
 

@@ -65,12 +65,21 @@ def run(context: Context, arguments: Arguments) -> int:
 
         show(context, context.client().plan(stack, options), stack)
         return 0
+    context.tell_ignored(stack)
     code = _apply(context, stack, options, began)
     if code == 0 and arguments.flag("follow"):
         from stackfile.cli.follow import LogOptions, follow_logs
 
-        return follow_logs(context, context.project(), arguments.positional, LogOptions(since_ns=since_ns))
+        names = arguments.positional or _attached(stack)
+        return follow_logs(context, context.project(), names, LogOptions(since_ns=since_ns))
     return code
+
+
+def _attached(stack: Stack) -> list[str]:
+    """The services whose logs are followed; none for all."""
+    if all(service.attach for service in stack.services.values()):
+        return []
+    return [name for name, service in stack.services.items() if service.attach]
 
 
 def planned(context: Context, arguments: Arguments, read: Reader | None = None) -> tuple[Stack, UpOptions]:

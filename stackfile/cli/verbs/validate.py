@@ -14,6 +14,7 @@ def register() -> Verb:
 
 def run(context: Context, arguments: Arguments) -> int:
     stack = context.stack()
+    context.tell_ignored(stack)
     resources, containers = plans.sizes(stack)
     if context.console.json:
         context.console.document({"valid": True, "name": stack.name, "environment": stack.environment})
