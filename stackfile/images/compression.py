@@ -25,7 +25,16 @@ _CHUNK = 1 << 20
 _GZIP_LEVEL = 1
 _ZSTD_LEVEL = 3
 _MAGIC = {b"\x1f\x8b\x08": GZIP, b"\x28\xb5\x2f\xfd": ZSTD, b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-_FAILURES = (OSError, EOFError, zlib.error, igzip_lib.IsalError, lzma.LZMAError, zstandard.ZstdError)
+_ISAL_ERROR: Any = igzip_lib.IsalError
+"""Its type stub says that it is an instance."""
+_FAILURES: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    zlib.error,
+    _ISAL_ERROR,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+)
 
 
 def detect(head: bytes) -> str:

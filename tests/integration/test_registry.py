@@ -336,6 +336,27 @@ def test_a_killed_daemon_leaves_no_half_image_and_reuses_whole_layers(place: Pla
     assert not whole.exists()
 
 
+def test_the_daemon_ends_though_a_registry_is_silent(place: Place) -> None:
+    big = gz(layer({"big": random.Random(7).randbytes(400_000)}))
+    place.open.push_image("silent", "1", [big])
+    directory = place.directory / "silent"
+    directory.mkdir()
+    box = Box(own_settings(directory), directory)
+    with proxy(place.open.host) as between:
+        between.held.add(digest_of(big[1]))
+        try:
+            process = box.popen("image", "pull", f"{between.host}/silent:1")
+            assert between.reached.wait(20)
+            began = time.monotonic()
+            box.run("daemon", "stop")
+            assert time.monotonic() - began < 10
+            process.communicate(timeout=20)
+            assert process.returncode != 0
+        finally:
+            between.gate.set()
+            box.close()
+
+
 # ---------------------------------------------------------------- stacks and the docker CLI
 
 

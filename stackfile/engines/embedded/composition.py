@@ -76,7 +76,6 @@ class Composition:
     builder: Builder
     images: Images
     rootfiles: RootFiles
-    pulls: Pulls
     volumes: Volumes
     networks: Networks
     containers: Containers
@@ -129,7 +128,6 @@ class Composition:
         await self.stock.close()
         self.networks.drop_default()
         self.core.cgroups.remove_parent()
-        self.pulls.close()
         self.pool.shutdown()
         self.readers.flush()
         self.trash.close()
@@ -269,7 +267,6 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         readers=readers,
         builder=builder,
         images=Images(core.images, contexts, builder, registry, bus, pulls, Archives(core.images, imports)),
-        pulls=pulls,
         rootfiles=RootFiles(core, launcher, made.volumes, pool, bus),
         volumes=made.volumes,
         networks=networks,

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from stackfile.engines.embedded.imports import Imports
@@ -43,11 +43,6 @@ class Pulls:
         self._imports = imports
         self._policy = policy
         self._slots = asyncio.Semaphore(PARALLEL)
-        self._threads = ThreadPoolExecutor(PARALLEL + 3, thread_name_prefix="registry")
-
-    def close(self) -> None:
-        """Start no more downloads; those under way end with their pulls."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def pull(self, ref: str, platform: str, auth: RegistryAuth, told: Transferred) -> ImageRecord:
         """The image of a reference, under its name. NotFoundError (`image-not-found`), ActionError
@@ -83,8 +78,21 @@ class Pulls:
     def slots(self) -> asyncio.Semaphore:
         return self._slots
 
-    def thread(self, function: Callable[..., T], *arguments: object) -> Future[T]:
-        return self._threads.submit(function, *arguments)
+    @staticmethod
+    def thread(function: Callable[..., T], *arguments: object) -> Future[T]:
+        """Run in a thread of its own. It is a daemon: one that waits for a silent registry must not hold up the end of
+        the process.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="registry", daemon=True).start()
+        return future
 
 
 class _Pull:

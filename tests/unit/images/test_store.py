@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stackfile import digest as digests
 from stackfile.errors import ActionError, ConflictError, NotFoundError
 from stackfile.images.store import ImageStore
 from stackfile.model.image import ImageConfig, ImageRecord
@@ -141,3 +143,59 @@ def test_a_damaged_image_says_so(store: ImageStore) -> None:
     with pytest.raises(NotFoundError) as caught:
         store.lower(image.id)
     assert "build it again" in caught.value.hint
+
+
+# ---------------------------------------------------------------- what comes from elsewhere
+
+
+def document(*diff_ids: str, **more: object) -> bytes:
+    plain = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": list(diff_ids)}, **more}
+    return json.dumps(plain).encode()
+
+
+def test_an_image_from_elsewhere_keeps_its_id_and_what_it_says(store: ImageStore) -> None:
+    layer = add_layer(store, "a")
+    text = document(layer.diff_id, created="2020-01-02T03:04:05Z", variant="v8", unknown={"kept": True})
+    name = "docker.io/library/app@sha256:" + "1" * 64
+    record = store.add_document(text, [layer.size], tags=["app:1"], digests_of=[name])
+    assert record.id == digests.sha256(text)
+    assert (record.created, record.variant, record.size) == ("2020-01-02T03:04:05Z", "v8", layer.size)
+    assert store.blobs.read(record.id) == text
+    assert store.get("app@sha256:" + "1" * 64).id == record.id
+    assert record.pulled
+    again = store.add_document(text, [layer.size], tags=["app:2"])
+    assert (again.tags, again.digests) == (("docker.io/library/app:1", "docker.io/library/app:2"), (name,))
+    store.remove("app:1")
+    store.remove("app:2")
+    assert list(store.blobs.list()) == []
+
+
+def test_layers_of_a_pull_under_way_outlive_a_restart(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = add_layer(store, "a")
+    store.begin_pull("sha256:" + "2" * 64, [layer.diff_id])
+    store.recover()
+    assert store.layers.has(layer.chain_id)
+    assert store.blobs.has(layer.diff_id)
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    store.recover()
+    assert not store.layers.has(layer.chain_id)
+    assert not store.blobs.has(layer.diff_id)
+
+
+def test_prune_gives_up_pulls_but_not_those_that_hold_leases(store: ImageStore) -> None:
+    kept, dropped = add_layer(store, "a"), add_layer(store, "b")
+    for number, layer in enumerate((kept, dropped)):
+        store.begin_pull(f"sha256:{number:064x}", [layer.diff_id])
+    for digest in (kept.diff_id, kept.chain_id):
+        store.lease(digest)
+    store.prune()
+    assert store.layers.has(kept.chain_id)
+    assert not store.layers.has(dropped.chain_id)
+
+
+def test_a_pull_that_ended_keeps_nothing_alive(store: ImageStore) -> None:
+    layer = add_layer(store, "a")
+    store.begin_pull("sha256:" + "2" * 64, [layer.diff_id])
+    store.end_pull("sha256:" + "2" * 64)
+    store.recover()
+    assert not store.layers.has(layer.chain_id)
