@@ -164,14 +164,13 @@ class Up:
         if self._options.no_start:
             return
         for target, dependency in self._stack.services[name].depends_on.items():
-            if self._options.no_deps and not self._context.containers.get(target):
+            if self._options.no_deps and "/" not in target and not self._context.containers.get(target):
                 continue
             await self._wait_for(handle, target, dependency)
 
     async def _wait_for(self, handle: Handle, target: str, dependency: Dependency) -> None:
-        wait = asyncio.ensure_future(
-            self._provider.wait(self._stack.name, target, (), dependency.condition, self._timeout)
-        )
+        project, service = target.split("/") if "/" in target else (self._stack.name, target)
+        wait = asyncio.ensure_future(self._provider.wait(project, service, (), dependency.condition, self._timeout))
         try:
             await asyncio.wait({wait}, timeout=_NOTICE)
             if not wait.done():

@@ -20,7 +20,7 @@ images:
     from: scratch
     steps:
       - host: {programs: [/bin/busybox]}
-      - run: [/bin/busybox, sh, -c, "/bin/busybox mkdir -p /bin && /bin/busybox --install -s /bin; /bin/busybox mkdir -m 777 /data"]
+      - run: [/bin/busybox, sh, -c, "b=/bin/busybox; $$b mkdir -p /bin; $$b --install -s /bin; $$b mkdir -m 777 /data"]
       - volume: /declared
 services:
   base: &none
@@ -279,6 +279,7 @@ services:
     stop_signal: SIGKILL
     networks: [theirs]
     volumes: ["files:/files"]
+    depends_on: {work/three: {condition: service_started}}
     secrets: [{source: pw, on_change: none}]
     configs: [text]
 networks: {theirs: {external: {stack: work, network: default}}}
@@ -292,7 +293,7 @@ def _another_stack(box: Box, inside: Inside) -> None:
     (box.directory / "other.stack.yaml").write_text(OTHER)
     other = ("-f", "other.stack.yaml", "-p", "other")
     box.run(*other, "up")
-    script = "cat /run/secrets/pw /text /files/word; nslookup three 127.0.0.11 >/dev/null && echo found"
+    script = "cat /run/secrets/pw /text /files/word; nslookup three.work 127.0.0.11 >/dev/null && echo found"
     found = box.run(*other, "exec", "-T", "peer", "sh", "-c", script).stdout
     assert found.split() == ["s3crethellomine", "found"]
     plan = json.loads(box.run(*other, "plan", "--json").stdout)
@@ -301,7 +302,7 @@ def _another_stack(box: Box, inside: Inside) -> None:
     missing = OTHER.replace("secret: pw}", "secret: nope}")
     (box.directory / "other.stack.yaml").write_text(missing)
     (error,) = json.loads(box.run("--json", *other, "plan", code=1).stdout)["errors"]
-    assert (error["reason"], error["at"]["line"]) == ("not-found", 13)
+    assert (error["reason"], error["at"]["line"]) == ("not-found", 14)
 
 
 def _end(box: Box) -> None:

@@ -57,10 +57,11 @@ class Discovery:
 
 
 def own_names(container: Container, endpoint: Endpoint) -> list[str]:
-    """Names that lead to a container in a network: its own, its service's, its aliases, its short id."""
+    """Names that lead to a container in a network: its own, its service's (also with its project's), its aliases, its
+    short id."""
     names = [container.name, container.id[:12], *endpoint.aliases]
     if container.service and container.spec.labels.get(labels.ONEOFF) != "True":
-        names.append(container.service)
+        names += [container.service, f"{container.service}.{container.project}"]
     return list(dict.fromkeys(name.lower() for name in names))
 
 

@@ -8,7 +8,7 @@ from stackfile.engines.embedded.registry import Container
 
 
 def dependencies(container: Container, candidates: Sequence[Container]) -> list[tuple[Container, str]]:
-    """(container, condition) of what must be there before `container` may start: same project, named services.
+    """(container, condition) of what must be there before `container` may start.
 
     Only among `candidates`; a dependency that leads back to `container` is left out, so that nobody waits in a ring.
     """
@@ -17,9 +17,7 @@ def dependencies(container: Container, candidates: Sequence[Container]) -> list[
         found += [
             (other, dependency.condition)
             for other in candidates
-            if other.project == container.project
-            and other.service == service
-            and not _reaches(other, container, candidates, set())
+            if _place(other) == _wanted(container, service) and not _reaches(other, container, candidates, set())
         ]
     return found
 
@@ -33,5 +31,15 @@ def _reaches(start: Container, goal: Container, candidates: Sequence[Container],
     return any(
         _reaches(other, goal, candidates, seen)
         for other in candidates
-        if other.project == start.project and other.service in start.spec.depends_on
+        if any(_place(other) == _wanted(start, service) for service in start.spec.depends_on)
     )
+
+
+def _place(container: Container) -> tuple[str, str]:
+    return container.project, container.service
+
+
+def _wanted(container: Container, service: str) -> tuple[str, str]:
+    """(project, service) of a key of `depends_on`: STACK/SERVICE is another project's."""
+    project, separator, name = service.partition("/")
+    return (project, name) if separator else (container.project, service)

@@ -144,8 +144,9 @@ class Fields:
 
     def ignore(self, address: str, table: MappingType[str, str], prefix: str = "") -> None:
         """Take the keys of `table` (key → why) without effect, and remember them."""
-        for key in table.keys() & self.tree.entries.keys():
-            self._seen.add(key)
+        for key in self.entries:
+            if key not in table:
+                continue
             self.context.ignore(address, f"{prefix}{key}", self.tree.keys[key].place, table[key])
         self._seen.update(table)
 

@@ -44,7 +44,7 @@ def logging(node: Node, context: Context, address: str) -> LogConfig:
 
 def _options(node: Node, context: Context, address: str) -> dict[str, str]:
     options = pairs(node)
-    for key in options.keys() - _LOG_OPTIONS:
+    for key in [key for key in options if key not in _LOG_OPTIONS]:
         place = as_mapping(node).keys[key].place
         context.ignore(address, f"logging/options/{key}", place, "no such option here")
     return options

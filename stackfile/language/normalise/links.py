@@ -16,6 +16,7 @@ from stackfile.model.stack import Attachment, Dependency, Service
 
 CONDITIONS = frozenset({"service_started", "service_healthy", "service_completed_successfully"})
 DEFAULT_NETWORK = "default"
+_OTHERS = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-zA-Z0-9._-]+")
 _IGNORED = {
     "link_local_ips": "interfaces have the addresses of their network alone",
     "gw_priority": "the network of the highest `priority` gives the default route",
@@ -87,16 +88,18 @@ def network_mode(node: Node, context: Context, owner: str) -> str:
 
 
 def depends_on(node: Node, context: Context, owner: str) -> dict[str, Dependency]:
-    """The services that must be there first; a group stands for its members."""
+    """The services that must be there first; a group stands for its members, STACK/SERVICE is another stack's."""
     tree = as_mapping(names_to_mapping(node, "depends_on"))
     result: dict[str, Dependency] = {}
     for key, child in tree.entries.items():
         place = tree.keys[key].place
-        if "/" in key:
-            message = f"a service of another stack ({key}) is not supported yet"
-            context.report(StackError("unsupported-key", message, at=place))
-            continue
         dependency = _dependency(child, context, key)
+        if "/" in key:
+            if not _OTHERS.fullmatch(key):
+                hint = "a service of another stack is STACK/SERVICE"
+                context.report(StackError("bad-name", f"not a service: {key!r}", at=place, hint=hint))
+            result[key] = dependency
+            continue
         for member in context.groups.get(key, (key,)):
             result[member] = dependency
             context.refer(owner, "service" if dependency.required else "optional-service", member, place)

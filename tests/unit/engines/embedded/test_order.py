@@ -31,3 +31,10 @@ def test_nobody_waits_in_a_ring() -> None:
     a, b, c = made("a", "b"), made("b", "c"), made("c", "a")
     assert names(a, [a, b, c]) == []
     assert names(made("d", "a"), [a, b, c]) == ["p-a-1"]
+
+
+def test_a_service_of_another_project() -> None:
+    web = made("web", "data/db")
+    everything = [web, made("db"), made("db", project="data"), made("db", "p/web", project="ring")]
+    assert names(web, everything) == ["data-db-1"]
+    assert names(made("a", "q/b"), [made("b", "p/a", project="q")]) == ["q-b-1"]

@@ -131,7 +131,7 @@ def test_an_image_of_the_stack_is_known_by_its_exact_name() -> None:
         ("environment: {A: [1]}", "bad-type", 43), ("environment: {A: {secrt: x}}", "bad-type", 43),
         ("environment: {A: {secret: x}}", "unknown-reference", 43), ("environment: ['=x']", "bad-value", 40),
         ("depends_on: [no]", "unknown-reference", 39), ("depends_on: {a: {condition: x}}", "dependency-cycle", 39),
-        ("depends_on: [other/db]", "unsupported-key", 39), ("networks: [no]", "unknown-reference", 37),
+        ("depends_on: [other/]", "bad-name", 39), ("networks: [no]", "unknown-reference", 37),
         ("network_mode: x", "bad-value", 40), ("network_mode: 'service:no'", "unknown-reference", 40),
         ("network_mode: host, networks: [default]", "bad-value", 56),
         ("networks: {default: {ipv4_address: x}}", "bad-value", 61),
@@ -190,3 +190,8 @@ def test_every_mistake_of_a_service_at_once() -> None:
         ("unknown-reference", "stack.yaml", 7, 18),
         ("bad-size", "stack.yaml", 8, 16),
     ]
+
+
+def test_a_service_of_another_stack() -> None:
+    parsed = service("depends_on: {data/db: {condition: service_healthy}}")
+    assert parsed.depends_on == {"data/db": Dependency(condition="service_healthy")}
