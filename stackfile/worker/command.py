@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import signal
 import socket
@@ -13,8 +14,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 from stackfile.cli import terminal
+from stackfile.kernel import seqpacket
 from stackfile.kernel.syscalls import PR_SET_PDEATHSIG, close_from, prctl
 from stackfile.worker import protocol
 from stackfile.worker.caller import Caller
@@ -43,8 +46,44 @@ class Request:
     grant: int
 
 
-def serve(request: Request, parent: int, main: Callable[[list[str]], int]) -> None:
-    """Run the command and end this process. `parent` is the zygote; signals are blocked until we are the caller."""
+def hand_over(channel: socket.socket, request: Request) -> None:
+    """Give a command to the worker at the other end. Raises OSError."""
+    hello, caller = request.hello, request.caller
+    message = [hello.umask, hello.terminal, caller.pid, caller.uid, caller.gid, caller.groups]
+    grant = [request.grant] if request.grant >= 0 else []
+    seqpacket.send(channel, json.dumps(message).encode(), [request.connection.fileno(), *request.fds, *grant])
+
+
+def receive(channel: socket.socket) -> Request | None:
+    """Wait for a command; None when there will be none."""
+    data, fds = seqpacket.receive(channel)
+    channel.close()
+    if not data:
+        return None
+    umask, is_terminal, pid, uid, gid, groups = json.loads(data)
+    connection, *rest = fds
+    return Request(
+        Hello(umask, is_terminal),
+        Caller(pid, uid, gid, tuple(groups)),
+        socket.socket(fileno=connection),
+        rest[: protocol.FDS],
+        rest[protocol.FDS] if is_terminal else -1,
+    )
+
+
+def run(request: Callable[[], Request | None], parent: int, main: Callable[[list[str]], int]) -> NoReturn:
+    """All that a forked child does. `parent` is the zygote; signals are blocked until we are the caller."""
+    try:
+        found = request()
+        if found is not None:
+            _serve(found, parent, main)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def _serve(request: Request, parent: int, main: Callable[[list[str]], int]) -> None:
+    """Run the command and end this process."""
     try:
         code, connection = _attempt(request, parent, main)
         # The client leaves as soon as it knows the code.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from importlib import import_module
 
 from stackfile import wire
 from stackfile.api import Ping
+from stackfile.cli import main as run_command
 from stackfile.model.container import ContainerRecord, ExecRecord
 from stackfile.model.event import Event, JobEvent
 from stackfile.model.image import ImageRecord
@@ -17,6 +19,20 @@ _PACKAGES = ("cli", "api", "language", "wire", "model")
 _DECODED = (Ping, Project, list[Project], ContainerRecord, list[ContainerRecord], ImageRecord, list[ImageRecord],
             ExecRecord, JobEvent, Event, Plan)  # fmt: skip
 """What the daemon answers."""
+
+
+def touch() -> None:
+    """Run what every command runs, unheard and without an engine: the pages it writes to are our own from then on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(1), os.dup(2)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    for arguments in (["version"], ["-H", "unix:///dev/null/none", "ps"]):
+        run_command(arguments)
+    for number, fd in enumerate(kept, 1):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.close(nowhere)
 
 
 def warm() -> None:

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 from stackfile.kernel import seqpacket
 from stackfile.worker import caller, protocol
-from stackfile.worker.command import Request, serve
+from stackfile.worker.command import Request, hand_over, receive, run
 from stackfile.worker.protocol import Hello, parse_hello
 
 _GRACE = 5.0
 """Seconds that a worker whose client is gone has to put things back."""
 _BACKLOG = 256
+_LULL = 0.05
+"""Seconds after a command was taken until the next spare worker is made: not while that command wants the machine."""
 
 
 @dataclass(eq=False)
@@ -36,12 +38,30 @@ class Job:
     """When to kill it (monotonic); 0: never."""
 
 
-class Zygote:
-    """Runs until SIGTERM. `main` runs a command line and returns its exit code."""
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A worker that waits for a command at the other end of `channel`."""
 
-    def __init__(self, listener: socket.socket, main: Callable[[list[str]], int]) -> None:
+    pid: int
+    channel: socket.socket
+
+
+class Zygote:
+    """Runs until SIGTERM. `main` runs a command line and returns its exit code; `wake` readies a worker for that.
+
+    One worker is always forked ahead: a fork, and the copies of pages that a process writes to for the first time,
+    would take a third of a short command.
+    """
+
+    def __init__(
+        self, listener: socket.socket, main: Callable[[list[str]], int], wake: Callable[[], None] = lambda: None
+    ) -> None:
         self._listener = listener
         self._main = main
+        self._ready = wake
+        self._spare: Spare | None = None
+        self._refill = 0.0
+        """When to make the next spare (monotonic)."""
         self._standing = caller.Standing()
         self._jobs: dict[int, Job] = {}
         self._pids: dict[int, Job] = {}
@@ -66,6 +86,11 @@ class Zygote:
                     self._heard(self._jobs[fd])
             self._reap()
             self._kill_late()
+            if self._spare is None and not self._ending and self._refill <= time.monotonic():
+                self._fork_spare()
+        if self._spare is not None:
+            self._spare.channel.close()
+            os.waitpid(self._spare.pid, 0)
 
     def _end(self, number: int, frame: object) -> None:
         """Take nothing new; those that run are told as if their clients had gone."""
@@ -110,7 +135,7 @@ class Zygote:
                 _say(job, protocol.REFUSED)
                 self._forget(job)
             elif _say(job, protocol.TAKEN):
-                self._fork(job, hello, who, fds)
+                self._start(job, hello, who, fds)
             else:
                 self._forget(job)
         finally:
@@ -141,37 +166,76 @@ class Zygote:
 
     # ---- workers
 
-    def _fork(self, job: Job, hello: Hello, who: caller.Caller, fds: list[int]) -> None:
+    def _start(self, job: Job, hello: Hello, who: caller.Caller, fds: list[int]) -> None:
         grant = -1
         if hello.terminal:
             grant, job.grant = os.pipe2(os.O_CLOEXEC)
-        parent = os.getpid()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            job.pid = os.fork()
-            if job.pid == 0:
-                self._leave(job)
-                serve(Request(hello, who, job.connection, fds, grant), parent, self._main)
+            job.pid = self._give(Request(hello, who, job.connection, fds, grant)) or self._fork(
+                job.connection, lambda: Request(hello, who, job.connection, fds, grant)
+            )
+            self._pids[job.pid] = job
         except OSError as error:
             print(f"worker: fork: {error}", flush=True)
             _say(job, protocol.KILLED + bytes((signal.SIGKILL,)))
             self._forget(job)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             if grant >= 0:
                 os.close(grant)
-        if job.pid:
-            self._pids[job.pid] = job
 
-    def _leave(self, job: Job) -> None:
+    def _give(self, request: Request) -> int:
+        """Hand a command to the spare worker: its pid; 0 where there is none."""
+        spare, self._spare = self._spare, None
+        self._refill = time.monotonic() + _LULL
+        if spare is None:
+            return 0
+        with spare.channel:
+            try:
+                hand_over(spare.channel, request)
+            except OSError:
+                return 0  # it has died, and is reaped soon
+        return spare.pid
+
+    def _fork_spare(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def request() -> Request | None:
+            ours.close()
+            self._ready()
+            return receive(theirs)
+
+        try:
+            self._spare = Spare(self._fork(theirs, request), ours)
+        except OSError:
+            ours.close()
+            self._refill = time.monotonic() + 1.0
+        finally:
+            theirs.close()
+
+    def _fork(self, kept: socket.socket, request: Callable[[], Request | None]) -> int:
+        """Fork a worker of what `request` gives, there. It has the socket `kept`, and nothing of others. OSError."""
+        parent = os.getpid()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._leave(kept)
+                run(request, parent, self._main)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return pid
+
+    def _leave(self, kept: socket.socket) -> None:
         """In the child: nothing of the loop and of other commands stays."""
         signal.set_wakeup_fd(-1)
-        self._jobs.pop(job.connection.fileno())
-        for other in list(self._jobs.values()):
-            other.connection.close()
+        for job in self._jobs.values():
+            if job.connection is not kept:
+                job.connection.close()
+                _close([job.grant] if job.grant >= 0 else [])
+        if self._spare is not None:
+            self._spare.channel.close()
         self._epoll.close()
         self._listener.close()
-        job.connection.setblocking(True)
 
     def _control(self, job: Job, data: bytes) -> None:
         kind, value = data[:1], data[1:]
@@ -194,7 +258,7 @@ class Zygote:
             _signal(job, signal.SIGCONT)
 
     def _reap(self) -> None:
-        while self._pids:
+        while self._pids or self._spare:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
@@ -203,6 +267,7 @@ class Zygote:
                 return
             job = self._pids.get(pid)
             if job is None:
+                self._spare_ended(pid)
                 continue
             if os.WIFSTOPPED(status):
                 job.still = True
@@ -214,6 +279,13 @@ class Zygote:
             else:
                 _say(job, protocol.EXITED + bytes((os.WEXITSTATUS(status),)))
             self._forget(job)
+            self._refill = 0.0
+
+    def _spare_ended(self, pid: int) -> None:
+        if self._spare is not None and self._spare.pid == pid:
+            self._spare.channel.close()
+            self._spare = None
+            self._refill = time.monotonic() + 1.0
 
     def _kill_late(self) -> None:
         now = time.monotonic()
@@ -223,8 +295,10 @@ class Zygote:
                 job.deadline = now + _GRACE
 
     def _pause(self) -> float:
-        """Seconds until a worker must be killed; -1 for never."""
+        """Seconds until a worker must be killed or made; -1 for never."""
         deadlines = [job.deadline for job in self._pids.values() if job.deadline]
+        if self._spare is None and not self._ending:
+            deadlines.append(self._refill)
         return max(min(deadlines) - time.monotonic(), 0.0) if deadlines else -1.0
 
 

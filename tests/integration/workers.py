@@ -55,8 +55,14 @@ class Workers:
         return out
 
     def children(self) -> list[int]:
+        """Those that run a command: each leads a session, which the one that waits for a command does not."""
         path = Path(f"/proc/{self.zygote.pid}/task/{self.zygote.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
+        found = []
+        for pid in map(int, path.read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) == pid:
+                    found.append(pid)
+        return found
 
     def wait_idle(self) -> None:
         """Until no worker is left."""
