@@ -82,7 +82,8 @@ SETUP = (
     ("volume", "create", "--label", "a=b", "vol"),
     (
         "run", "-d", "--name", "same", "--network", "net", "--network-alias", "alias", "-p", "127.0.0.1:18321:80",
-        "-p", "127.0.0.1:18322:81/udp", "-v", "vol:/data", "-v", "/usr/share:/host:ro", "-v", "/anonymous",
+        "-p", "127.0.0.1:18322:81/udp", "-p", "18323:82", "-v", "vol:/data", "-v", "/usr/share:/host:ro",
+        "-v", "/anonymous",
         "-e", "A=b", "-l", "k=v", "-m", "64m", "--cpus", "0.5", "--pids-limit", "50", "--restart", "on-failure:3",
         "--health-cmd", "true", "--health-interval", "1s", "--stop-signal", "SIGINT", "--stop-timeout", "3",
         "--tmpfs", "/scratch:size=1m", "--add-host", "there:10.1.2.3", "--dns", "10.9.8.7", "--cap-add", "NET_ADMIN",

@@ -7,11 +7,11 @@ from typing import Any
 
 from stackfile.daemon.dockerjson import values
 from stackfile.errors import ActionError
-from stackfile.model.container import ContainerRecord
+from stackfile.model.container import ContainerRecord, PublishedPort
 from stackfile.model.stack import Port
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
-ANY = "0.0.0.0"
+ANY, ANY6 = "0.0.0.0", "::"
 
 
 def split(key: str) -> tuple[int, str]:
@@ -75,10 +75,18 @@ def network_ports(record: ContainerRecord, image_ports: tuple[str, ...]) -> dict
     found: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed(record, image_ports))
     for port in record.published:
         key = f"{port.target}/{port.protocol}"
-        entry = {"HostIp": port.host_ip or ANY, "HostPort": str(port.published)}
-        there = found.get(key)
-        found[key] = [*there, entry] if there else [entry]
+        hosts = [port.host_ip or ANY]
+        if hosts == [ANY] and _everywhere(record, port):
+            hosts.append(ANY6)
+        entries = [{"HostIp": host, "HostPort": str(port.published)} for host in hosts]
+        found[key] = [*(found.get(key) or ()), *entries]
     return found
+
+
+def _everywhere(record: ContainerRecord, port: PublishedPort) -> bool:
+    """Whether a port was asked for without an address: then it is published for IPv4 and IPv6."""
+    asked = [item for item in record.spec.ports if (item.target, item.protocol) == (port.target, port.protocol)]
+    return any(not item.host_ip and item.published in (0, port.published) for item in asked) or not asked
 
 
 def summary(record: ContainerRecord, image_ports: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -215,9 +215,11 @@ async def prune(call: Call) -> web.StreamResponse:
         record for record in stopped
         if all(filters.has_label(record.spec.labels, label) for label in wanted.get("label", ()))
     ]  # fmt: skip
+    space = 0
     for record in chosen:
+        space += await engine.container_usage(record.id)
         await engine.container_remove(record.id)
-    return responses.json({"ContainersDeleted": [record.id for record in chosen], "SpaceReclaimed": 0})
+    return responses.json({"ContainersDeleted": [record.id for record in chosen] or None, "SpaceReclaimed": space})
 
 
 # ---- look
@@ -225,7 +227,7 @@ async def prune(call: Call) -> web.StreamResponse:
 
 @table.get("/containers/{id}/top")
 async def top(call: Call) -> web.StreamResponse:
-    titles, rows = await call.services.engine.container_top(call.path["id"])
+    titles, rows = await call.services.engine.container_top(call.path["id"], call.text("ps_args"))
     return responses.json({"Titles": titles, "Processes": rows})
 
 

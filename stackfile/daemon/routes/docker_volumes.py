@@ -62,14 +62,17 @@ async def prune(call: Call) -> web.StreamResponse:
     wanted = filters.parse(call.text("filters"))
     named_too = any(filters.is_true(value) for value in wanted.pop("all", ()))
     used = _used(await engine.container_list())
-    deleted = []
+    deleted: list[str] = []
+    space = 0
     for record in volume.select(await engine.volume_list(), wanted, used):
         if record.name in used or not (record.anonymous or named_too):
             continue
         try:
+            size = await engine.volume_usage(record.name)
             await engine.volume_remove(record.name)
         except (ConflictError, NotFoundError):
             # Somebody took or removed it meanwhile.
             continue
         deleted.append(record.name)
-    return responses.json({"VolumesDeleted": deleted, "SpaceReclaimed": 0})
+        space += size
+    return responses.json({"VolumesDeleted": deleted, "SpaceReclaimed": space})

@@ -200,8 +200,8 @@ class EmbeddedEngine:
     async def container_stats(self, ref: str) -> Stats:
         return self._parts.info.stats(self._parts.registry.find(ref))
 
-    async def container_top(self, ref: str) -> tuple[list[str], list[list[str]]]:
-        return self._parts.info.top(self._parts.registry.find(ref))
+    async def container_top(self, ref: str, options: str = "") -> tuple[list[str], list[list[str]]]:
+        return await self._parts.info.top(self._parts.registry.find(ref), options)
 
     def container_logs(self, ref: str, query: LogQuery) -> AsyncIterator[LogChunk]:
         return self._parts.streams.logs(self._parts.registry.find(ref), query)

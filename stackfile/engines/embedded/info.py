@@ -6,13 +6,14 @@ import asyncio
 import os
 import platform
 import pwd
+import shlex
 import time
 from importlib.metadata import PackageNotFoundError, version
 
 from stackfile.engines.embedded import clock
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.registry import Container, Registry
-from stackfile.errors import ConflictError
+from stackfile.errors import ActionError, ConflictError
 from stackfile.images.snapshots import filesystem_type
 from stackfile.model.container import EngineInfo, Stats
 
@@ -89,11 +90,34 @@ class Info:
             io=details.io,
         )
 
-    def top(self, container: Container) -> tuple[list[str], list[list[str]]]:
-        """The container's processes as `ps -ef` shows them. ConflictError (`not-running`)."""
+    async def top(self, container: Container, options: str) -> tuple[list[str], list[list[str]]]:
+        """The container's processes as `ps -ef` shows them, or ps with other `options`.
+
+        ConflictError (`not-running`), ActionError (`bad-request`) for what ps refuses or shows without a PID.
+        """
         _require_alive(container)
+        if options and options != "-ef":
+            return await _ps(options, frozenset(self._core.cgroups.processes(container.id)))
         rows = (_process(pid) for pid in sorted(self._core.cgroups.processes(container.id)))
         return list(TITLES), [row for row in rows if row is not None]
+
+
+async def _ps(options: str, pids: frozenset[int]) -> tuple[list[str], list[list[str]]]:
+    """The machine's own ps: columns are what it prints, the last one free."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "ps", *shlex.split(options), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except (OSError, ValueError) as error:
+        raise ActionError("bad-request", f"ps {options} cannot be run", cause=str(error)) from error
+    out, complaint = await process.communicate()
+    titles, *lines = [line.split() for line in out.decode(errors="replace").splitlines()] or [[]]
+    if process.returncode or "PID" not in titles:
+        cause = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise ActionError("bad-request", f"ps {options} shows no PID", cause=cause)
+    column, last = titles.index("PID"), len(titles) - 1
+    rows = [[*words[:last], " ".join(words[last:])] for words in lines if len(words) > column]
+    return titles, [row for row in rows if row[column].isdigit() and int(row[column]) in pids]
 
 
 def _require_alive(container: Container) -> None:

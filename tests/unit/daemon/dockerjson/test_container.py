@@ -66,7 +66,8 @@ def test_an_own_entrypoint_drops_the_images_command() -> None:
 
 def test_ports_are_as_they_really_are() -> None:
     settings = container.inspect(record(expose=("9000",)), around())["NetworkSettings"]
-    assert settings["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "9000/tcp": None}
+    both = [{"HostIp": host, "HostPort": "8080"} for host in ("0.0.0.0", "::")]
+    assert settings["Ports"] == {"80/tcp": both, "9000/tcp": None}
     stopped = container.inspect(record("exited"), around())["NetworkSettings"]
     assert stopped["Ports"] == {}
     assert stopped["Networks"]["front"]["NetworkID"] == "n" * 64
@@ -151,7 +152,9 @@ def test_summary() -> None:
     shown = container.summary(record(command=("echo", "a b")), around(), NOW)
     assert shown["Names"] == ["/web"]
     assert shown["Command"] == "/entry echo 'a b'"
-    assert shown["Ports"] == [{"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}]
+    assert shown["Ports"] == [
+        {"IP": host, "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"} for host in ("0.0.0.0", "::")
+    ]
     assert shown["Created"] == times.seconds("2026-01-01T11:00:00Z")
 
 

@@ -80,7 +80,7 @@ def test_networks() -> None:
 def test_network_create() -> None:
     body = {"Name": "front", "Driver": "default", "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.0.0.0/24"}]}}
     spec = network.decode({**body, "CheckDuplicate": True, "Labels": None, "Options": {}})
-    assert (spec.name, spec.driver, spec.subnets, spec.gateways) == ("front", "bridge", ("10.0.0.0/24",), ())
+    assert (spec.name, spec.driver, spec.subnets, spec.gateways) == ("front", "bridge", ("10.0.0.0/24",), ("",))
     with pytest.raises(ActionError):
         network.decode({})
 
