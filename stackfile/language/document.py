@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language import source
 from stackfile.language.dialect import COMPOSE, STACK, SourceFile
@@ -14,6 +16,8 @@ from stackfile.language.variables import Variables
 STACK_KEYS = frozenset({"values", "values_schema", "environments", "images"})
 SECTIONS = ("images", "services", "networks", "volumes", "configs", "secrets")
 _LOOP_KEYS = ("for_each", "when")
+_OWN_KEYS = {"secrets": ("content", "generate", "command")}
+"""Section → keys that Compose does not have."""
 _LITERAL_SECTIONS = frozenset({"values_schema"})
 """Sections that are neither templated nor interpolated (a JSON Schema is full of `$`)."""
 
@@ -58,13 +62,38 @@ class Documents:
                 continue
             for resource in resources.entries.values():
                 if isinstance(resource, Mapping):
-                    for key in _LOOP_KEYS:
-                        if key in resource.entries:
-                            self._wrong_dialect(key, resource.keys[key].place)
+                    for key, place in _own_keys(section, resource):
+                        self._wrong_dialect(key, place)
 
     def _wrong_dialect(self, key: str, place: Place) -> None:
         hint = "rename the file to stack.yaml, or write `x-stackfile: {dialect: stack}` in it"
         self.errors.add(StackError("wrong-dialect", f"`{key}` is not a key of Compose files", at=place, hint=hint))
+
+
+def _own_keys(section: str, resource: Mapping) -> Iterator[tuple[str, Place]]:
+    """The keys of a resource that Compose does not have."""
+    for key in (*_LOOP_KEYS, *_OWN_KEYS.get(section, ())):
+        if key in resource.entries:
+            yield key, resource.keys[key].place
+    external = resource.get("external")
+    if isinstance(external, Mapping) and "stack" in external.entries:
+        yield "stack", external.keys["stack"].place
+    if section == "services":
+        yield from _own_service_keys(resource)
+
+
+def _own_service_keys(service: Mapping) -> Iterator[tuple[str, Place]]:
+    for kind in ("configs", "secrets"):
+        references = service.get(kind)
+        for item in references.items if isinstance(references, Sequence) else ():
+            if isinstance(item, Mapping) and "on_change" in item.entries:
+                yield "on_change", item.keys["on_change"].place
+    environment, needed = service.get("environment"), service.get("depends_on")
+    for value in environment.entries.values() if isinstance(environment, Mapping) else ():
+        if isinstance(value, Mapping) and "secret" in value.entries:
+            yield "secret", value.keys["secret"].place
+    if isinstance(needed, Mapping):
+        yield from ((key, needed.keys[key].place) for key in needed.entries if "/" in key)
 
 
 def _declared_dialect(data: bytes, file: str) -> str | None:

@@ -43,7 +43,7 @@ def parse(key: str, tree: Mapping, context: Context) -> ImageResource:
     if fields.node("build") is not None:
         return _of_build(key, fields, names)
     base = fields.require("from", name, "scratch")
-    fields.take("from", _no_path, "")
+    archive = fields.take("from", lambda node: _archive(node, context), "")
     if base in context.images:
         context.refer(f"image.{key}", "image", base, tree.entries["from"].place)
     steps = fields.take_list("steps", lambda node: step(node, context))
@@ -53,6 +53,7 @@ def parse(key: str, tree: Mapping, context: Context) -> ImageResource:
         name=key,
         base=reference,
         base_is_stack_image=base in context.images,
+        base_path=archive,
         steps=steps,
         tags=build.tagged(names),
     )
@@ -73,14 +74,15 @@ def _of_build(key: str, fields: Fields, names: tuple[str, ...]) -> ImageResource
     return ImageResource(name=key, tags=build.tagged((*names, *found[1])), build=found[0])
 
 
-def _no_path(node: Node) -> str:
+def _archive(node: Node, context: Context) -> str:
+    """The absolute path of an archive or layout; "" for a reference, which must be one."""
     value = text(node)
-    if value.startswith(("./", "../", "/", "oci-layout://")):
-        message = "an archive or layout as `from` is not supported yet"
-        raise StackError("unsupported-key", message, at=node.place)
+    path = value.removeprefix("oci-layout://")
+    if path != value or value.startswith(("./", "../", "/")):
+        return context.path(path, node.place)
     if not _REFERENCE.fullmatch(value.removeprefix("docker-image://")):
         raise StackError("bad-value", f"not an image reference: {value!r}", at=node.place)
-    return value
+    return ""
 
 
 def step(node: Node, context: Context) -> Step:

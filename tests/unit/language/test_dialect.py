@@ -116,3 +116,20 @@ def test_profiles() -> None:
     assert list(load_text(text, environ={"COMPOSE_PROFILES": "p,q"}).services) == ["a", "b", "c"]
     depends = "services: {a: {image: x, depends_on: [b]}, b: {image: x, profiles: [p]}}"
     assert errors_of(depends) == [("unknown-reference", "stack.yaml", 1, 39)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("secrets: {s: {generate: {}}}", 1, 15), ("secrets: {s: {content: x}}", 1, 15),
+        ("secrets: {s: {command: x}}", 1, 15), ("networks: {n: {external: {stack: a, network: b}}}", 1, 27),
+        ("services: {a: {image: x, configs: [{source: c, on_change: none}]}}\nconfigs: {c: {content: x}}", 1, 48),
+        ("services: {a: {image: x, environment: {A: {secret: s}}}}\nsecrets: {s: {environment: HOME}}", 1, 44),
+        ("services: {a: {image: x, depends_on: {d/e: {condition: service_started}}}}", 1, 39),
+        ("services: {a: {image: x, for_each: [a]}}", 1, 26),
+    ],
+)  # fmt: skip
+def test_what_compose_does_not_have_is_told_in_its_files(text: str, line: int, column: int) -> None:
+    environ = {"HOME": "/"}
+    assert errors_of(text, "compose.yaml", environ=environ)[0] == ("wrong-dialect", "compose.yaml", line, column)
+    load_text(text, "stack.yaml", environ=environ)
