@@ -30,6 +30,12 @@ def build(container: Instructions, channel: Channel, shm: int = -1) -> int:
     """
     os.umask(0)
     point = f"{container.run_dir}/rootfs"
+    # Before all is made a slave below: only so a mount that is made in the container is passed on to the machine.
+    shared = {}
+    for mount in container.mounts:
+        if mount.propagation in _SHARED:
+            with channel.step(f"mount {mount.target}"):
+                shared[mount.target] = _clone(mount)
     with channel.step("mount the root file system"):
         mounts.set_propagation("/", mounts.MS_SLAVE | mounts.MS_REC)
         _mount_root(container, point)
@@ -40,7 +46,7 @@ def build(container: Instructions, channel: Channel, shm: int = -1) -> int:
         _make_dev(container, root, shm)
     with channel.step("mount /sys"):
         _mount_sys(container, root)
-    _mount_all(container, root, channel)
+    _mount_all(container, root, shared, channel)
     return root
 
 
@@ -149,13 +155,13 @@ def _mount_sys(container: Instructions, root: int) -> None:
     os.close(kept)
 
 
-def _mount_all(container: Instructions, root: int, channel: Channel) -> None:
-    """Binds and tmpfs together, parents before children."""
+def _mount_all(container: Instructions, root: int, shared: dict[str, tuple[int, bool]], channel: Channel) -> None:
+    """Binds and tmpfs together, parents before children. `shared` are binds that were cloned already, by target."""
     wanted: list[BindMount | TmpfsMount] = [*container.mounts, *container.tmpfs]
     for mount in sorted(wanted, key=lambda each: len([part for part in each.target.split("/") if part])):
         with channel.step(f"mount {mount.target}"):
             if isinstance(mount, BindMount):
-                _bind(mount, root)
+                _bind(mount, root, shared.get(mount.target) or _clone(mount))
             else:
                 _user_tmpfs(mount, root)
 
@@ -168,9 +174,11 @@ _PROPAGATION = {
     "shared": (mounts.MS_SHARED, False),
     "rshared": (mounts.MS_SHARED, True),
 }
+_SHARED = ("shared", "rshared")
 
 
-def _bind(mount: BindMount, root: int) -> None:
+def _clone(mount: BindMount) -> tuple[int, bool]:
+    """The source as a detached mount, and whether it is a directory."""
     source = os.open(mount.source, os.O_PATH | os.O_CLOEXEC)
     if mount.subpath:
         below = inside.lookup(source, mount.subpath)
@@ -181,6 +189,11 @@ def _bind(mount: BindMount, root: int) -> None:
     directory = stat.S_ISDIR(os.fstat(source).st_mode)
     tree = mounts.clone_tree("", recursive=mount.recursive and directory, directory=source)
     os.close(source)
+    return tree, directory
+
+
+def _bind(mount: BindMount, root: int, cloned: tuple[int, bool]) -> None:
+    tree, directory = cloned
     if mount.read_only:
         mounts.set_attributes(tree, add=ATTR_RDONLY, recursive=mount.recursive, subject=mount.source)
     kind, recursive = _PROPAGATION[mount.propagation or "rprivate"]
