@@ -169,7 +169,8 @@ class Client:
 
     def spec(self, stack: Stack, service: str) -> ContainerSpec:
         """The container that a service asks for, as its first replica. Raises NotFoundError (`image-not-found`)."""
-        return wire.decode(self._post({"stack": stack, "service": service}, "specs"), ContainerSpec)
+        body = {"stack": self.upload(stack), "service": service}
+        return wire.decode(self._post(body, "specs", timeout=None, what=f"the container of {service}"), ContainerSpec)
 
     def interrupt(self, job_id: str) -> None:
         """Start nothing new in this job; what is under way is finished."""

@@ -208,6 +208,7 @@ def check_operands(verb: Verb, operands: Sequence[str]) -> None:
     """Raises UsageError when there are too few or too many."""
     usage = f"usage: stackfile {verb.name} {verb.operands}".rstrip()
     if len(operands) < verb.minimum:
-        raise UsageError("usage", f"{verb.name}: {verb.operands} is missing", hint=usage)
+        what = f"{verb.operands} is missing" if verb.minimum == 1 else "too few arguments"
+        raise UsageError("usage", f"{verb.name}: {what}", hint=usage)
     if verb.maximum is not None and len(operands) > verb.maximum:
         raise UsageError("usage", f"{verb.name}: unexpected argument {operands[verb.maximum]!r}", hint=usage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context, check_services
@@ -10,6 +11,7 @@ from stackfile.cli.jobs import conclude, follow
 from stackfile.cli.output import progress, summary
 from stackfile.errors import UsageError
 from stackfile.model.observed import UpOptions
+from stackfile.model.stack import Stack
 
 
 def register() -> Verb:
@@ -33,13 +35,24 @@ def run(context: Context, arguments: Arguments) -> int:
     check_services(project.stack, tuple(wanted))
     # The applied model knows how many there were; what else is in it stays.
     options = UpOptions(services=tuple(wanted), no_deps=True, build=False, scale=wanted, parallel=context.parallel)
-    stack = project.stack
+    stack = _with_replicas(context, project.stack, wanted)
     shown = progress.make(context.console, summary.header(stack))
     finished = follow(context, context.client().up(stack, options), shown)
     code = conclude(context, finished)
     if code == 0:
         context.console.say(summary.up(stack.name, finished.result, time.monotonic() - began))
     return code
+
+
+def _with_replicas(context: Context, applied: Stack, wanted: dict[str, int]) -> Stack:
+    """The applied stack; services whose replicas differ (by `replica.index`) come anew from the file, which alone can
+    say what more of them are.
+    """
+    names = [name for name in wanted if applied.services[name].variants]
+    if not names:
+        return applied
+    loaded = context.stack(names, wanted)
+    return replace(applied, services={**applied.services, **{name: loaded.services[name] for name in names}})
 
 
 def _parse(items: tuple[str, ...] | list[str]) -> dict[str, int]:
