@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +14,20 @@ import pytest
 from stackfile.errors import ConflictError
 from stackfile.kernel.namespace import inside
 from stackfile.model.container import NetworkRecord
+from stackfile.network import sysctl
+from stackfile.network.manager import NetworkManager
 from stackfile.network.publication import Publication
-from tests.integration.netlab import MACHINE, Lab, laboratory, shell, state
+from tests.integration.netlab import (
+    MACHINE,
+    OTHER,
+    OTHER6,
+    Lab,
+    MemoryHolder,
+    MemoryJournal,
+    laboratory,
+    shell,
+    state,
+)
 
 pytestmark = pytest.mark.root
 
@@ -194,6 +208,42 @@ def test_forwarding_that_was_on_stays_on(lab: Lab) -> None:
     assert shell("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
 
 
+def other_engine(lab: Lab) -> tuple[NetworkManager, NetworkRecord]:
+    """A second engine on the same machine, with a network of its own."""
+    manager = NetworkManager(
+        prefix="oth", table="stackfile-other", pool="10.78.0.0/16", pool6="fd78::/48",
+        supervisor=MemoryHolder(), journal=MemoryJournal(),
+    )  # fmt: skip
+    subnets, gateways = ("10.78.1.0/24", "fd78:0:0:1::/64"), ("10.78.1.1", "fd78:0:0:1::1")
+    return manager, manager.create(NetworkRecord(id="aa" * 32, name="other", subnets=subnets, gateways=gateways))
+
+
+@pytest.mark.parametrize("first_goes_first", [True, False])
+def test_forwarding_ends_with_the_last_engine(lab: Lab, first_goes_first: bool) -> None:
+    """The engine that found it off may go before one that found it on: that one restores it then."""
+    before = state()
+    network = lab.network(1, ipv6=True)
+    manager, other = other_engine(lab)
+    pairs = [(lab.manager, network), (manager, other)]
+    for one, record in pairs if first_goes_first else reversed(pairs):
+        assert sysctl.read(sysctl.FORWARD) == sysctl.read(sysctl.FORWARD6) == "1"
+        one.remove(record)
+    manager.close()
+    assert state() == before
+    assert lab.journal.entries() == []
+
+
+def test_handed_over_forwarding_stays_on_where_others_rely_on_it(lab: Lab) -> None:
+    network = lab.network(1)
+    manager, other = other_engine(lab)
+    lab.manager.remove(network)
+    shell("ip link add docker0 type bridge")
+    manager.remove(other)
+    manager.close()
+    assert sysctl.read(sysctl.FORWARD) == "1"
+    assert shell("nft list tables") == ""
+
+
 def test_subnet_is_chosen_beside_routes_and_addresses(lab: Lab) -> None:
     shell(
         "ip link add x type bridge; ip link set x up; ip addr add 10.77.0.9/24 dev x; ip route add 10.77.1.0/25 dev x"
@@ -207,6 +257,42 @@ def test_overlapping_subnet_is_a_conflict(lab: Lab) -> None:
         lab.manager.create(replace(network, id="ff" * 32, name="double"))
     assert caught.value.reason == "conflict"
     assert len(lab.manager.links()) == 1
+
+
+LEGACY = {
+    "policy": "iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP",
+    "rule": "iptables-legacy -A FORWARD -j REJECT; ip6tables-legacy -A FORWARD -j DROP",
+    "docker": "iptables-legacy -N DOCKER-USER; iptables-legacy -A DOCKER-USER -s 198.51.100.7 -j DROP;"
+    "iptables-legacy -A DOCKER-USER -j RETURN; iptables-legacy -A FORWARD -j DOCKER-USER;"
+    "iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP",
+}
+
+
+@pytest.mark.skipif(shutil.which("iptables-legacy") is None, reason="needs iptables-legacy")
+@pytest.mark.parametrize("rules", LEGACY.values(), ids=LEGACY)
+def test_iptables_legacy_lets_us_through(lab: Lab, rules: str) -> None:
+    lab.other_host()
+    try:
+        shell(rules)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this kernel has no iptables-legacy: {error.stderr}")
+    listed = "iptables-legacy -S; ip6tables-legacy -S"
+    before = shell(listed)
+    lab.manager.remove(lab.network(1, ipv6=True))
+    assert shell(listed) == before
+    network = lab.network(1, ipv6=True)
+    container = lab.container(network, 2)
+    assert lab.reaches(container.netns, OTHER) == OTHER
+    assert lab.reaches(container.netns, OTHER6) == OTHER
+    assert lab.manager.facts(network).dropped_by == ()
+    shell("iptables-legacy -F; iptables-legacy -P FORWARD DROP")
+    assert lab.manager.facts(network).dropped_by == ("iptables-legacy filter FORWARD",)
+    assert [check.status for check in lab.manager.doctor() if check.name == "forward drop"] == ["warning"]
+    lab.manager.create(network)
+    assert lab.manager.facts(network).dropped_by == ()
+    lab.end(container)
+    lab.manager.remove(network)
+    assert "stackfile" not in shell(listed)
 
 
 @pytest.mark.parametrize("rules", [DOCKER, FIREWALLD, UFW], ids=["docker", "firewalld", "ufw"])
