@@ -100,7 +100,7 @@ def _contexts(stack: Stack) -> list[dict[str, str]]:
     found = []
     for name, image in sorted(stack.images.items()):
         build = image.build and replace(image.build, secret_texts={})
-        if build is not None or any(step.context for step in image.steps):
+        if build is not None or image.base_path or any(step.context for step in image.steps):
             found.append({"context": name, "digest": wire.spec_hash(replace(image, build=build))})
     return found
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stackfile.model.event import JobEvent
 from stackfile.model.observed import UpOptions
 from stackfile.model.plan import Plan
-from stackfile.model.stack import Stack
+from stackfile.model.stack import ImageResource, Stack
 
 if TYPE_CHECKING:
     from stackfile.language import LoadOptions, Reader, Warned
@@ -83,11 +83,16 @@ def contexts_of(stack: Stack) -> tuple[Stack, list[Upload]]:
     """Read what the stack's images name: sources of copy steps, Dockerfiles and their contexts. Returns the stack
     with what was found filled in, and what to send.
     """
-    images = stack.images.values()
-    if not any(image.build or any(step.kind in ("copy", "add") for step in image.steps) for image in images):
+    if not any(map(_reads_files, stack.images.values())):
         return stack, []
-    from stackfile.api import contexts, dockerfiles
+    from stackfile.api import bases, contexts, dockerfiles
 
     filled, uploads = contexts.fill(stack)
     filled, more = dockerfiles.fill(filled)
-    return filled, [*uploads, *more]
+    filled, archives = bases.fill(filled)
+    return filled, [*uploads, *more, *archives]
+
+
+def _reads_files(image: ImageResource) -> bool:
+    copies = any(step.kind in ("copy", "add") for step in image.steps)
+    return bool(image.build or image.base_path or copies)

@@ -12,7 +12,7 @@ import mmap
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +57,11 @@ def read(path: str, platform: Platform | None = None) -> list[Candidate]:
     """The images of a bundle at `path` (an uncompressed tar, or a directory) that fit `platform` (this machine's by
     default, where an index has several). ActionError (`bad-archive`, `platform-missing`).
     """
-    files: Files = _Directory(path) if os.path.isdir(path) else _Tar(path)
+    return read_files(_Directory(path) if os.path.isdir(path) else _Tar(path), platform)
+
+
+def read_files(files: Files, platform: Platform | None = None) -> list[Candidate]:
+    """As `read`, of files that are found in another way."""
     wanted = platform or manifests.host_platform()
     images: list[Candidate] = []
     if found := files.find("manifest.json"):
@@ -141,6 +145,20 @@ def _content(files: Files, descriptor: Descriptor) -> bytes:
 
 
 # ---------------------------------------------------------------- files
+
+
+class Named:
+    """Files that lie anywhere: name → path."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths = paths
+
+    def find(self, name: str) -> Slice | None:
+        path = self._paths.get(posixpath.normpath(name))
+        return Slice(path, 0, os.stat(path).st_size) if path is not None else None
+
+    def read(self, found: Slice, limit: int) -> bytes:
+        return _read(found, limit)
 
 
 class _Tar:

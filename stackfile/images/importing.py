@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stackfile import digest as digests
 from stackfile.errors import ActionError
@@ -87,6 +87,11 @@ def open_bundle(root: str, path: str, platform: str) -> tuple[str, list[Candidat
         if copy:
             os.unlink(copy)
         raise
+
+
+def open_files(paths: Mapping[str, str]) -> list[Candidate]:
+    """The images of a layout whose files lie at these paths, by name. Errors as `bundle.read`."""
+    return bundle.read_files(bundle.Named(paths))
 
 
 def _expanded(temporary: str, path: str) -> str:

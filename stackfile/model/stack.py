@@ -154,12 +154,16 @@ class Build:
 class ImageResource:
     """An image of the stack: `from` plus recipe steps, or `build`.
 
-    `base` is `scratch`, a stack image, or a reference.
+    `base` is `scratch`, a stack image, a reference, or an archive's path as it was written.
     """
 
     name: str
     base: str = "scratch"
     base_is_stack_image: bool = False
+    base_path: str = ""
+    """Where `base` is an archive or a layout on the caller's machine: its absolute path."""
+    base_context: str = ""
+    """Digest of that archive's or layout's manifest, filled by who reads it."""
     steps: tuple[Step, ...] = ()
     tags: tuple[str, ...] = ()
     """Full references, the default `<project>/<name>:latest` first."""

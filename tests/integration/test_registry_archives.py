@@ -197,6 +197,32 @@ def test_what_is_no_archive_of_images_is_refused(served: Served, bundle: bytes, 
     assert "refused" not in served.docker("images").stdout
 
 
+def test_archives_are_bases_of_stack_images(served: Served) -> None:
+    box = served.box
+    box.run("image", "save", "-o", "base.tar", "busybox")
+    box.run("image", "save", "--layout", "--compress", "gzip", "-o", "layout", "busybox")
+    text = """
+name: based
+images:
+  one: {from: ./base.tar, steps: [{run: echo one > /one}]}
+  two: {from: "oci-layout://layout", steps: [{run: echo two > /two}]}
+services:
+  one: {image: one, command: sleep 1000, stop_grace_period: 100ms}
+  two: {image: two, command: sleep 1000, stop_grace_period: 100ms}
+"""
+    box.stack(text)
+    box.run("up")
+    assert box.run("exec", "one", "cat", "/one", "/data/seed").stdout == "one\nseed\n"
+    assert box.run("exec", "two", "cat", "/two", "/data/seed").stdout == "two\nseed\n"
+    assert "up to date" in box.run("up").stdout
+    os.unlink(box.directory / "base.tar")
+    gone = box.run("up", code=3)
+    assert "base.tar" in gone.stderr
+    (box.directory / "base.tar").write_bytes(_bundle())
+    assert "/bin/sh" in box.run("up", code=1).stderr, "another base, in which nothing runs"
+    box.run("down")
+
+
 def test_pipes_of_the_docker_cli(served: Served) -> None:
     data = subprocess.run(served.command("save", "busybox"), env=served.environment(), capture_output=True, check=True)
     assert data.stdout == saved(served, "busybox")

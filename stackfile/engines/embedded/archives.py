@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from stackfile.engines.embedded.imports import Imports
@@ -49,6 +50,25 @@ class Archives:
             for name in (path, copy):
                 if name:
                     os.unlink(name)
+
+    async def base(self, files: Mapping[str, str], told: Transferred) -> ImageRecord:
+        """The one image of an archive or a layout whose files lie at these paths, by name; it gets no name. Errors as
+        `load`.
+        """
+        copy = ""
+        found: list[Candidate] = []
+        try:
+            if len(files) == 1:
+                path = next(iter(files.values()))
+                copy, found = await self._imports.pooled(importing.open_bundle, self._store.paths.root, path, "")
+            else:
+                found = await self._imports.pooled(importing.open_files, dict(files))
+            if len(found) != 1:
+                raise ActionError("bad-archive", f"the archive holds {len(found)} images, not one")
+            return await self._add(replace(found[0], tags=()), told)
+        finally:
+            if copy:
+                os.unlink(copy)
 
     async def pooled(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of a module in a worker process."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import posixpath
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 
 from stackfile.build import archives as build_archives
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
+from stackfile.build.order import build_order
 from stackfile.engines.embedded.archives import Archives
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.pulls import Pulls
@@ -20,6 +23,8 @@ from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, Reg
 from stackfile.model.stack import ImageResource
 from stackfile.provider.engine import BuildStep, ImageLayer, Progress, Transferred
 
+_BASE = "base:"
+"""Cache rows: digest of the context that an archive came as → id of its image."""
 _CREDENTIALS: ContextVar[Mapping[str, RegistryAuth] | None] = ContextVar("credentials", default=None)
 """Of the build that this task does: they are known to nobody else, and gone with it."""
 
@@ -107,7 +112,7 @@ class Images:
 
     async def evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
         """Errors as Builder.evaluate."""
-        return await self._builder.evaluate(images)
+        return await self._builder.evaluate({name: self._on_archive(image) for name, image in images.items()})
 
     async def build(
         self,
@@ -120,6 +125,10 @@ class Images:
         credentials: Mapping[str, RegistryAuth] = {},
     ) -> BuildResult:
         """Errors as Builder.build."""
+        for needed in build_order(images, name):
+            if images[needed].base_context and not self._loaded(images[needed].base_context):
+                await self._load_base(images[needed], progress)
+        images = {key: self._on_archive(image) for key, image in images.items()}
         token = _CREDENTIALS.set(credentials)
         try:
             result = await self._builder.build(images, name, no_cache=no_cache, progress=progress, report=report)
@@ -127,6 +136,28 @@ class Images:
             _CREDENTIALS.reset(token)
         self._bus.publish("image", "build", result.image, {"name": name})
         return result
+
+    def _on_archive(self, image: ImageResource) -> ImageResource:
+        """On the image of its archive, by id; where that is not loaded, on one that is not here."""
+        if not image.base_context:
+            return image
+        return replace(image, base=self._loaded(image.base_context) or image.base_context)
+
+    def _loaded(self, context: str) -> str:
+        identity = self._store.rows.get_cache(_BASE + context) or ""
+        return identity if identity and self._store.rows.get_image(identity) else ""
+
+    async def _load_base(self, image: ImageResource, progress: Progress | None) -> None:
+        if progress is not None:
+            progress(f"load {image.base}")
+        top = posixpath.basename(image.base_path)
+        files = {
+            posixpath.relpath(entry.path, top) if entry.path != top else top: self._store.blobs.path(entry.digest)
+            for entry in self._contexts.get(image.base_context).entries
+            if entry.type == "file"
+        }
+        record = await self._archives.base(files, _silent)
+        self._store.rows.put_cache(_BASE + image.base_context, record.id)
 
     async def _for_build(self, ref: str, progress: Progress) -> None:
         progress(f"pull {ref}")

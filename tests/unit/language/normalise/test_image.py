@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from stackfile.language.normalise.image import STEPS
@@ -54,6 +56,22 @@ def test_every_instruction_is_there() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("./base.tar", "base.tar"),
+        ("../elsewhere/layout", "../elsewhere/layout"),
+        ("/srv/base.tar", "/srv/base.tar"),
+        ("oci-layout://layout", "layout"),
+    ],
+)
+def test_archives_as_bases(written: str, path: str) -> None:
+    stack = load_text(f"images:\n  i: {{from: '{written}'}}\n")
+    image = stack.images["i"]
+    assert image.base_path == os.path.normpath(os.path.join(stack.directory, path))
+    assert (image.base, image.base_is_stack_image, image.base_context) == (written, False, "")
+
+
 def test_bases_and_tags() -> None:
     stack = load_text("""\
         name: shop
@@ -73,7 +91,7 @@ def test_bases_and_tags() -> None:
 @pytest.mark.parametrize(
     ("text", "reason", "line", "column"),
     [
-        ("{}", "missing-key", 2, 6), ("{from: ./layout}", "unsupported-key", 2, 13), ("{from: ''}", "bad-value", 2, 13),
+        ("{}", "missing-key", 2, 6), ("{from: ''}", "bad-value", 2, 13),
         ("{from: 'a b'}", "bad-value", 2, 13),
         ("{build: {ssh: [default]}}", "unsupported-key", 2, 15),
         ("{form: x}", "missing-key", 2, 6),
