@@ -17,8 +17,8 @@ from stackfile.build import state as states
 from stackfile.build.host.tree import SEARCH
 from stackfile.build.state import State, environment
 from stackfile.build.steps import REGISTRY
-from stackfile.errors import Place, StackError, StackfileError
-from stackfile.images import documents
+from stackfile.errors import ActionError, Place, StackError, StackfileError
+from stackfile.images import documents, references
 from stackfile.language import dockerfile
 from stackfile.language.dockerfile import source
 from stackfile.language.dockerfile.lower import Scope, lower
@@ -204,6 +204,8 @@ class StagePass:
         if plan.base == "scratch":
             return State(), caching.FIRST
         name = _image(self.owner.build.contexts.get(plan.base, plan.base))
+        if name not in self.solver.bases:
+            _check_reference(name)
         return await self.solver.start(name, name in self.solver.bases)
 
     def _place(self, index: int) -> str:
@@ -213,6 +215,13 @@ class StagePass:
 
     def _cached_before(self) -> bool:
         return self.solver.cache.knows(self._place(0))
+
+
+def _check_reference(name: str) -> None:
+    try:
+        references.parse(name)
+    except ActionError as e:
+        raise StackError("bad-value", f"FROM: {e.message}", cause=e.cause) from e
 
 
 def _with_path(state: State) -> State:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Box
+from tests.peers import busybox_tar
+from tests.registry import LAYER, registry
 
 pytestmark = pytest.mark.root
 
@@ -87,8 +92,8 @@ def test_up_builds_what_changed(built: Box) -> None:
     (built.directory / "web/src/b.txt").write_text("b2\n")
     assert "src/b.txt changed" in built.run("plan").stdout
     built.run("up")
-    containers = {container["Service"]: container["Image"] for container in built.containers()}
-    assert containers == {"web": "built-web", "named": "example/named:2"}
+    images = {container["service"]: container["image"] for container in built.containers()}
+    assert images == {"web": "built-web", "named": "example/named:2"}
     assert "b2" in built.run("logs", "--no-log-prefix", "web").stdout
 
 
@@ -110,3 +115,37 @@ def test_mistakes_are_at_their_places(built: Box) -> None:
     assert "out of luck" in done.stderr + done.stdout
     tool.unlink()
     assert "file-not-found" in built.run("up", "--json", code=3).stdout + built.run("up", "--json", code=3).stderr
+
+
+def test_a_base_from_a_registry_with_triggers(box: Box, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry") as remote:
+        tar = busybox_tar()
+        settings = {"Env": ["PATH=/bin"], "OnBuild": ["COPY given /given", "RUN echo triggered > /was"]}
+        remote.push_image("base", "1", [(tar, gzip.compress(tar), f"{LAYER}+gzip")], config=settings)
+        box.stack(f"""\
+name: remote
+services:
+  app:
+    build:
+      dockerfile_inline: |
+        ARG TAG=2
+        FROM {remote.host}/base:$$TAG
+        COPY given /own
+        RUN cat /given /was > /both
+        ENTRYPOINT ["cat", "/both"]
+      args: {{TAG: "1"}}
+""")
+        (box.directory / "given").write_text("given\n")
+        assert "3 of 3 steps" in box.run("plan").stdout
+        assert box.run("container", "run", "--rm", "remote-app", code=125).stdout == ""
+        box.run("build")
+        assert box.run("container", "run", "--rm", "remote-app").stdout == "given\ntriggered\n"
+        assert remote.requests_for("manifests/1") == 1
+        (box.directory / "given").write_text("other\n")
+        assert "5 of 5 steps" in box.run("plan").stdout
+        box.stack(box.directory.joinpath("stack.yaml").read_text().replace('TAG: "1"', "TAG: none"))
+        missing = box.run("build", code=1).stderr
+        assert "image-not-found" in missing or "no such image" in missing
+        assert "stack.yaml (dockerfile_inline):2:6" in missing
+        box.stack(box.directory.joinpath("stack.yaml").read_text().replace("TAG: none", "TAG: '?'"))
+        assert "invalid image reference" in box.run("build", code=3).stderr

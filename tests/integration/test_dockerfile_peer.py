@@ -27,9 +27,8 @@ FILES = {
     "[x].txt": "bracket",
     ".dockerignore": "**/*.log\n!dir/sub/*.log\n.dockerignore\nDockerfile\n",
 }
-LIST = "cd / && find . -xdev -path ./proc -prune -o -path ./sys -prune -o -path ./dev -prune -o -type f -print -o -type d " \
-    "-print -o -type l -print | grep -v -e ^./bin/ -e ^./etc/ -e .dockerenv -e ^./etc -e ^./dev -e ^./proc -e ^./sys -e '^.$' | " \
-    "sort | while read f; do stat -c '%n %A %u:%g' \"$f\"; done"  # fmt: skip
+LEFT_OUT = "^./(bin|etc|dev|proc|sys)(/|$)|dockerenv|^.$"
+LIST = f"cd / && find . -xdev | grep -vE '{LEFT_OUT}' | sort | while read f; do stat -c '%n %A %u:%g' \"$f\"; done"
 CASES = {
     "copies": """\
 FROM busybox

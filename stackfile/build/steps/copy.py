@@ -46,7 +46,8 @@ class CopyInstruction:
             return Inputs(parts=parts, content=top, files=lambda: {f"image {step.from_image}": top})
         if not step.context:
             raise ActionError("build-failed", f"{self.kind} {self.text(step)}: its files were not sent",
-                              hint="the client that loads the stack sends them")  # fmt: skip
+                              hint="a context is read where the Dockerfile itself copies from it" if step.whole
+                              else "the client that loads the stack sends them")  # fmt: skip
         if step.whole:
             content, part = workshop.contexts.part(step.context, _local(step))
             return Inputs(parts=parts, content=content, files=lambda: _entries(part))
