@@ -39,6 +39,9 @@ class Row:
     kernel: tuple[str, str] = ("", "")
 
 
+SAME = "same"
+"""The value is what it was; what it names has other content."""
+
 V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
@@ -73,6 +76,11 @@ ROWS = [
     Row("mem_limit", "64m", "96m", IN_PLACE, kernel=cgroup("memory.limit_in_bytes=100663296", "memory.max=100663296")),
     Row("mem_reservation", "16m", "32m", IN_PLACE,
         kernel=cgroup("memory.soft_limit_in_bytes=33554432", "memory.low=33554432")),
+    Row("mem_swappiness", "10", "20", IN_PLACE, kernel=cgroup("memory.swappiness=20", "=")),
+    Row("deploy", "{resources: {limits: {cpus: '0.5', memory: 64m}}}",
+        "{resources: {limits: {cpus: '0.5', memory: 80m}}}", IN_PLACE,
+        kernel=cgroup("memory.limit_in_bytes=83886080", "memory.max=83886080")),
+    Row("device_cgroup_rules", "['c 10:229 rwm']", "['c 10:200 rwm']", IN_PLACE),
     Row("pids_limit", "50", "60", IN_PLACE, kernel=cgroup("pids.max=60", "pids.max=60")),
     Row("ports", f'["{PORTS[0]}:80"]', f'["{PORTS[1]}:80"]', IN_PLACE),
     Row("networks", "[default]", "[default, other]", IN_PLACE, ("ip -o addr show eth1", "inet ")),
@@ -80,6 +88,10 @@ ROWS = [
         ("ip -o addr", "10.207.9.11/24")),
     Row("networks", "{default: {aliases: [before]}}", "{default: {aliases: [after]}}", IN_PLACE,
         ("nslookup after 127.0.0.11", "Name")),
+    Row("networks", '{default: {mac_address: "02:42:00:00:00:01"}}', '{default: {mac_address: "02:42:00:00:00:02"}}',
+        IN_PLACE, ("cat /sys/class/net/eth0/address", "02:42:00:00:00:02")),
+    # (the alias is the other one's, who changes in place)
+    Row("links", '["peer:before"]', '["peer:after"]', NONE, ("nslookup after 127.0.0.11", "Name")),
     Row("dns", "[192.0.2.1]", "[192.0.2.2]", IN_PLACE),
     Row("dns_search", "[a.example]", "[b.example]", IN_PLACE, ("cat /etc/resolv.conf", "search b.example")),
     Row("dns_opt", "[timeout:1]", "[timeout:2]", IN_PLACE, ("cat /etc/resolv.conf", "timeout:2")),
@@ -91,11 +103,24 @@ ROWS = [
     Row("sysctls", "{net.ipv4.ip_default_ttl: 60}", "{net.ipv4.ip_default_ttl: 61}", RESTART,
         ("cat /proc/sys/net/ipv4/ip_default_ttl", "61")),
     Row("shm_size", "1m", "2m", RESTART, ("df -k /dev/shm", "2048")),
+    Row("logging", "{driver: json-file}", "{driver: none}", RESTART),
+    Row("configs", "[{source: greeting, target: /greeting}]", SAME, RESTART, ("cat /greeting", "after")),
     Row("init", "false", "true", RESTART, ("cat /proc/1/stat", "0 1 1 ")),
+    # as on_change says
+    Row("configs", "[{source: greeting, target: /greeting, on_change: SIGHUP}]", SAME, IN_PLACE,
+        ("cat /greeting", "after")),
+    Row("configs", "[{source: greeting, target: /greeting, on_change: none}]", SAME, IN_PLACE),
+    Row("configs", "[{source: greeting, target: /greeting, on_change: recreate}]", SAME, RECREATE,
+        ("cat /greeting", "after")),
     # another container
     Row("command", '[sleep, "1000"]', '[sleep, "1001"]', RECREATE, ("cat /proc/1/cmdline", "1001")),
     Row("entrypoint", '[env]', '[env, "-u", "A"]', RECREATE),
     Row("environment", "{LEVEL: info}", "{LEVEL: debug}", RECREATE, ("env", "LEVEL=debug")),
+    Row("env_file", "[own.env]", SAME, RECREATE, ("env", "SIDE=after")),
+    Row("image", "app", "other", RECREATE),
+    Row("volumes_from", "[]", "[peer]", RECREATE),
+    Row("uts", "", "host", RECREATE),
+    Row("cgroup", "", "host", RECREATE),
     Row("user", '"1000"', '"1001"', RECREATE, ("id -u", "1001")),
     Row("working_dir", "/tmp", "/bin", RECREATE, ("pwd", "/bin")),
     Row("group_add", '["10"]', '["11"]', RECREATE, ("cat /proc/1/status", "11")),
@@ -128,12 +153,15 @@ images:
       - host: {programs: [busybox]}
       - run: ["busybox", "mkdir", "-p", "/bin", "/tmp"]
       - run: ["busybox", "--install", "-s", "/bin"]
+  other:
+    from: app
+    steps: [{label: {a: b}}]
 networks:
   default: {}
   other: {}
   fixed: {ipam: {config: [{subnet: 10.207.9.0/24}]}}
 volumes: {data: {}}
-configs: {conf: {content: hello}}
+configs: {conf: {content: hello}, greeting: {content: GREETING}}
 secrets: {token: {content: s3same}}
 services:
 """
@@ -144,16 +172,23 @@ def names() -> list[str]:
 
 
 def stack(side: str) -> str:
-    text = HEAD + '  peer: {image: app, command: [sleep, "1000"], stop_grace_period: 0s}\n'
+    text = HEAD.replace("GREETING", side) + '  peer: {image: app, command: [sleep, "1000"], stop_grace_period: 0s}\n'
     for name, row in zip(names(), ROWS, strict=True):
-        text += f"  {name}:\n    image: app\n"
+        text += f"  {name}:\n"
+        if row.key != "image":
+            text += "    image: app\n"
         if row.key != "command":
             text += '    command: [sleep, "1000"]\n'
         if row.key != "stop_grace_period":
             text += "    stop_grace_period: 0s\n"
-        if value := getattr(row, side):
+        if value := row.before if row.after == SAME else getattr(row, side):
             text += f"    {row.key}: {value}\n"
     return text
+
+
+def write(box: Box, side: str) -> None:
+    box.stack(stack(side))
+    (box.directory / "own.env").write_text(f"SIDE={side}\n")
 
 
 def load(box: Box) -> Stack:
@@ -195,14 +230,14 @@ def mistakes(box: Box, client: Client, row: Row, before: ContainerRecord, after:
 
 
 def test_every_row(box: Box) -> None:
-    box.stack(stack("before"))
+    write(box, "before")
     box.run("up")
     with api.connect(f"{box.settings.run}/stackfile.sock", start=False) as client:
         first = {record.spec.labels[labels.SERVICE]: record for record in client.containers("table")}
         written = {name: output(client, record.id, "echo kept > /dev/shm/mark; touch /kept") for name, record in
                    first.items()}  # fmt: skip
         assert not any("not found" in text for text in written.values())
-        box.stack(stack("after"))
+        write(box, "after")
         wanted = load(box)
         plan = client.plan(wanted, UpOptions())
         actions: dict[str, list[str]] = {}
@@ -238,6 +273,10 @@ def test_every_row(box: Box) -> None:
                 assert ("No such" in shown) == (row.way == RECREATE), (name, shown)
 
         by_key = {row.key: second[name] for name, row in zip(names(), ROWS, strict=True) if row.way != NONE}
+        if not V2:
+            allowed = limit(box, by_key["device_cgroup_rules"], "devices.list")
+            assert "c 10:200 rwm" in allowed
+            assert "c 10:229" not in allowed
         assert by_key["restart"].spec.restart.name == "always"
         assert by_key["labels"].spec.labels["a"] == "c"
         assert by_key["healthcheck"].state.health.status == "healthy"

@@ -20,6 +20,7 @@ from stackfile.engines.embedded.supervise import Supervision
 from stackfile.errors import ConflictError, NotFoundError
 from stackfile.model.container import ContainerSpec, NetworkRecord
 from stackfile.model.stack import Attachment
+from stackfile.runtime import devices
 
 _RESOLVED = ("extra_hosts", "dns", "dns_search", "dns_options", "networks")
 """Fields that the texts of hosts and resolv.conf are made of."""
@@ -132,6 +133,9 @@ class Update:
             return
         if after.files != before.files:
             self._mounts.rewrite(container, before.files)
+        if after.device_rules != before.device_rules and not after.privileged:
+            _, allowed = devices.resolve(after.devices)
+            self._core.cgroups.set_devices(container.id, devices.rules(allowed, after.device_rules, privileged=False))
         await self._mender.container(container)
         if after.ports != before.ports or after.publish_all != before.publish_all:
             self._republish(container)

@@ -117,6 +117,10 @@ class Cgroups:
         """Change the limits of a live group. Raises KernelError naming the file that refused."""
         self._tree.update(identity, resources)
 
+    def set_devices(self, identity: str, devices: Sequence[DeviceRule]) -> None:
+        """Change the device rules of a live group. Raises KernelError."""
+        self._tree.set_devices(identity, devices)
+
     def read(self, identity: str) -> CgroupStats:
         """Usage now; zeros for what cannot be read (the group is gone, the controller is not there)."""
         return self._tree.read(identity)

@@ -213,12 +213,18 @@ class Tree:
         for path in self.directories(identity):
             self._make(path)
         self.limit(identity, resources)
-        if "devices" in self._mounts and not any(rule.kind == "a" for rule in devices):
-            path = self._path("devices", identity)
-            write_text(f"{path}/devices.deny", "a")
-            for rule in devices:
-                write_text(f"{path}/devices.allow", device_text(rule))
+        if not any(rule.kind == "a" for rule in devices):
+            self.set_devices(identity, devices)
         return self.handle(identity)
+
+    def set_devices(self, identity: str, devices: Sequence[DeviceRule]) -> None:
+        """Allow these devices and no others."""
+        if "devices" not in self._mounts:
+            return
+        path = self._path("devices", identity)
+        write_text(f"{path}/devices.deny", "a")
+        for rule in devices:
+            write_text(f"{path}/devices.allow", device_text(rule))
 
     def limit(self, identity: str, resources: Resources) -> None:
         """Give a fresh group its limits."""

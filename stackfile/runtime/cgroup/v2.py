@@ -170,6 +170,10 @@ class Tree:
             bpf.attach_device_program(path, device_program(devices))
         return self.handle(identity)
 
+    def set_devices(self, identity: str, devices: Sequence[DeviceRule]) -> None:
+        """Allow these devices and no others."""
+        bpf.replace_device_program(self._path(identity), device_program(devices))
+
     def limit(self, identity: str, resources: Resources) -> None:
         """Give a fresh group its limits."""
         path = self._path(identity)
