@@ -109,6 +109,11 @@ class Box:
             return 0
 
     def watch(self) -> leaks.Watch:
+        """For a running engine; waits until all of its processes are there, warm workers last."""
+        deadline = time.monotonic() + 10
+        while leaks.commands(leaks.descendants([self.supervisor])).count("stackfile.worker") < 2:
+            assert time.monotonic() < deadline, self.logs()
+            time.sleep(0.05)
         return leaks.Watch((self.settings.root, self.settings.run), (self.supervisor,))
 
     def stack(self, text: str, name: str = "stack.yaml") -> Path:

@@ -45,6 +45,15 @@ def descendants(roots: Iterable[int]) -> list[int]:
     return found
 
 
+def commands(pids: Iterable[int]) -> list[str]:
+    """The module that each of our processes runs (`python -I -m MODULE …`)."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[3].decode(errors="replace"))
+    return found
+
+
 def _mounts_and_namespaces() -> tuple[Counter[str], Counter[str]]:
     mounts: Counter[str] = Counter()
     namespaces: set[str] = set()
