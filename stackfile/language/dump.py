@@ -133,7 +133,8 @@ def _build(build: Build) -> Plain:
 def _image(image: ImageResource) -> Plain:
     if image.build is not None:
         return _filled(build=_build(image.build), tags=image.tags[1:])
-    return _filled(from_=image.base_path or image.base, steps=[_step(step) for step in image.steps], tags=image.tags[1:])
+    base = image.base_path or image.base
+    return _filled(from_=base, steps=[_step(step) for step in image.steps], tags=image.tags[1:])
 
 
 def _step(step: Step) -> Plain:
