@@ -13,6 +13,7 @@ from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 import stackfile
@@ -74,7 +75,7 @@ class Session:
             try:
                 response = self._once(self.base() + path, scope, headers or {})
             except (requests.ConnectionError, requests.Timeout) as e:
-                if last or isinstance(e, requests.exceptions.SSLError):
+                if last or isinstance(e, requests.exceptions.SSLError) or (attempt and _nobody_there(e)):
                     raise self._unreachable(e) from e
                 self.wait(attempt)
                 continue
@@ -198,6 +199,12 @@ class Session:
     def _origin(url: str) -> tuple[str, str]:
         parts = urlsplit(url)
         return parts.scheme, parts.netloc.lower()
+
+
+def _nobody_there(error: Exception) -> bool:
+    """Whether there is no such host, or nothing listens: that does not pass within seconds."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _root(error: BaseException) -> str:

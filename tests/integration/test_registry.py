@@ -115,6 +115,9 @@ def test_layers_of_every_kind_run_and_are_fetched_once(place: Place) -> None:
     assert [transfer.status for transfer in told].count("Pull complete") == 3
     assert any(transfer.current == transfer.total > 0 for transfer in told)
     assert place.box.run("container", "run", "--rm", reference).stdout == "hi\n"
+    place.box.run("image", "rm", reference)
+    again = place.box.run("container", "run", "--rm", reference)
+    assert (again.stdout, "pulling" in again.stderr) == ("hi\n", True)
     fetched = place.open.requests_for("/kinds/blobs/")
     assert place.client.pull_image(reference).id == record.id
     assert place.open.requests_for("/kinds/blobs/") == fetched + 1, "the config alone is read again"

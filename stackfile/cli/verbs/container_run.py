@@ -7,6 +7,8 @@ from stackfile.cli.context import Context
 from stackfile.cli.oneoff import attached, start
 from stackfile.cli.run_options import OPTIONS, spec_of
 from stackfile.cli.session import DETACH_KEYS, wants_tty
+from stackfile.errors import StackfileError
+from stackfile.model.container import ContainerSpec
 
 
 def register() -> Verb:
@@ -28,9 +30,25 @@ def run(context: Context, arguments: Arguments) -> int:
     if spec.tty and spec.stdin_open and not arguments.flag("detach"):
         wants_tty(True, False, False)
     client = context.client()
-    identity = client.create(spec)
+    identity = _create(context, spec)
     if arguments.flag("detach"):
         start(client, identity, spec)
         context.console.print(identity)
         return 0
     return attached(client, identity, spec, arguments.text("detach-keys", DETACH_KEYS))
+
+
+def _create(context: Context, spec: ContainerSpec) -> str:
+    """Create the container; an image that is not here is pulled first."""
+    client = context.client()
+    try:
+        return client.create(spec)
+    except StackfileError as error:
+        if error.reason != "image-not-found":
+            raise
+    from stackfile.cli import transfers
+    from stackfile.cli.output.progress import Progress
+
+    context.console.note(f"Image {spec.image} is not here: pulling it")
+    transfers.pull(context, spec.image, spec.platform, Progress(context.console))
+    return client.create(spec)
