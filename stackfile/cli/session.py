@@ -7,7 +7,6 @@ read would otherwise wait for us while we wait for it.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import threading
@@ -90,8 +89,7 @@ class Session:
         # Signals belong to the main thread, which they shall wake.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
-            ready, _, _ = select.select([terminal.STDIN, wake], [], [])
-            if wake in ready:
+            if not terminal.wait_until_readable(wake):
                 return
             data = _read_stdin()
             if self._keys is not None and data:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+_AGAIN = 0.05
+"""Seconds between two looks at a gate that is shut."""
 
 
 class Gate(Protocol):
@@ -20,6 +24,10 @@ class Gate(Protocol):
         ...
 
     def leave(self) -> None: ...
+
+    def is_open(self) -> bool:
+        """Whether the grant holds this moment: a client that was stopped by SIGSTOP could not take it back."""
+        ...
 
 
 gate: Gate | None = None
@@ -38,6 +46,19 @@ def reading() -> Iterator[bool]:
     finally:
         if allowed:
             gate.leave()
+
+
+def wait_until_readable(wake: int = -1) -> bool:
+    """Wait until stdin can be read and may be. False when `wake` became readable first."""
+    watched = [STDIN, wake] if wake >= 0 else [STDIN]
+    while True:
+        ready, _, _ = select.select(watched, [], [])
+        if wake in ready:
+            return False
+        if gate is None or gate.is_open():
+            return True
+        # What is typed now is for whoever has the terminal meanwhile.
+        time.sleep(_AGAIN)
 
 
 def is_terminal(descriptor: int) -> bool:

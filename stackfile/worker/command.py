@@ -133,7 +133,7 @@ def _become(request: Request, parent: int) -> socket.socket:
     _take_environment(line)
     _open_streams(request.hello.terminal)
     if request.hello.terminal:
-        terminal.gate = Gate(connection, grant)
+        terminal.gate = Gate(connection, grant, request.caller.pid)
     _reset_signals()
     return connection
 
@@ -191,9 +191,10 @@ def _vanished(number: int, frame: FrameType | None) -> None:
 class Gate:
     """Stands in front of the terminal: reads wait until the client says that its group is in the foreground."""
 
-    def __init__(self, connection: socket.socket, grant: int) -> None:
+    def __init__(self, connection: socket.socket, grant: int, client: int) -> None:
         self._connection = connection
         self._grant = grant
+        self._client = client
         self._readers = 0
 
     def enter(self) -> bool:
@@ -213,13 +214,20 @@ class Gate:
             except OSError:
                 pass  # the client has gone
 
+    def is_open(self) -> bool:
+        try:
+            with open(f"/proc/{self._client}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] not in (b"T", b"t")
+        except OSError:
+            return True  # it has gone, which ends us
+
 
 class _Terminal(io.FileIO):
     """stdin, where it is a terminal: `input()` and the like pass the gate too."""
 
     def readinto(self, buffer: bytearray) -> int | None:  # type: ignore[override]
         with terminal.reading() as allowed:
-            return super().readinto(buffer) if allowed else 0
+            return super().readinto(buffer) if allowed and terminal.wait_until_readable() else 0
 
 
 def _open_streams(is_terminal: bool) -> None:

@@ -118,6 +118,21 @@ def test_a_background_job_waits_for_the_terminal(shell: pexpect.spawn) -> None:
     shell.expect_exact(PROMPT)
 
 
+def test_a_client_stopped_by_force_leaves_the_terminal(shell: pexpect.spawn) -> None:
+    say(shell, "echoes")
+    wait_for(lambda: foreground(shell) != shell.pid)
+    say(shell, "one", "got ONE")
+    os.kill(foreground(shell), signal.SIGSTOP)
+    shell.expect("[Ss]topped")
+    shell.expect_exact(PROMPT)
+    for number in range(5):
+        say(shell, f"echo shell-$(({number}+10))", f"shell-{number + 10}\r\n")
+    say(shell, "fg", "echoes")
+    say(shell, "two", "got TWO")
+    shell.sendeof()
+    shell.expect_exact(PROMPT)
+
+
 def test_raw_mode_over_stops(shell: pexpect.spawn) -> None:
     before = modes(shell)
     say(shell, "raw", "raw True")
