@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,7 +58,10 @@ class Machine:
         text = json.dumps(errors, ensure_ascii=False)
         assert all(word in text for word in words), (words, text)
         assert [one for one in self.client.containers(name) if one.state.running] == []
-        left = self.kernel() - before - self.networks(name)
+        # A dead container's group goes in the background.
+        deadline = time.monotonic() + 3
+        while (left := self.kernel() - before - self.networks(name)) and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert not left, left
 
     def works(self, name: str) -> None:
