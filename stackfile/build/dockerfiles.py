@@ -135,9 +135,10 @@ class StagePass:
             state = state.configured(on_build=())
         index = 0
         anew = False
+        after = below if below == caching.FIRST else "the step before it changed"
         for text in triggers:
             state = await self._step(source.single(text, self.plan.stage.base_at), state, index, below)
-            index, below = index + 1, "the step before it changed"
+            index, below = index + 1, after
         for number, instruction in enumerate(self.plan.stage.instructions, self.first + 1):
             self.owner.tell(number, instruction.original, None, False)
             before = len(self.solver.statuses)
@@ -146,7 +147,7 @@ class StagePass:
                 not status.cached and REGISTRY[status.kind].makes_layer for status in self.solver.statuses[before:]
             )
             self.owner.tell(number, instruction.original, state, not anew)
-            index, below = index + 1, "the step before it changed"
+            index, below = index + 1, after
         if self.last and self.owner.build.labels and state is not None:
             labels = Step(kind="label", mapping=dict(self.owner.build.labels))
             state = await self.solver.step(state, labels, self._place(index), below)

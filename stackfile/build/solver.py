@@ -87,7 +87,8 @@ class Solver:
             return None
         for name in (step.from_image, *(mount.from_image for mount in step.mounts)):
             if name and not await self._there(name):
-                self._tell(step, index, f"image {name} changed")
+                kind = "stage" if name in self.stages else "image"
+                self._tell(step, index, below if below == caching.FIRST else f"{kind} {name} changed")
                 return None
         inputs = await instruction.inputs(step, state, self)
         key = caching.step_key(step.kind, state.chain_id, inputs)
