@@ -20,6 +20,9 @@ def parse_port(text: str) -> tuple[Port, ...]:
             Port(target=number, host_ip=host_ip, protocol=protocol, mode="host") for number in range(first, last + 1)
         )
     low, high = _range(published, text)
+    if first == last and high > low:
+        end = Port(target=first, published=low, published_last=high, host_ip=host_ip, protocol=protocol, mode="host")
+        return (end,)
     if high - low != last - first:
         raise UsageError("usage", f"--publish: the ranges of {text!r} differ in length")
     return tuple(

@@ -405,7 +405,7 @@ def _healthcheck(check: Healthcheck) -> Plain:
 def _port(port: Port) -> Plain:
     return _filled(
         target=port.target,
-        published=str(port.published) if port.published else "",
+        published="-".join(str(number) for number in (port.published, port.published_last) if number),
         host_ip=port.host_ip,
         protocol=port.protocol if port.protocol != "tcp" else "",
         mode=port.mode if port.mode != "ingress" else "",

@@ -193,6 +193,8 @@ class Port:
     host_ip: str = ""
     protocol: str = "tcp"
     mode: str = "ingress"
+    published_last: int = 0
+    """The end of a range of host ports that begins with `published`, of which the engine takes a free one; else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,8 @@ def _givers(context: Context, actions: Sequence[Action]) -> dict[Key, list[Actio
 
 
 def _keys(ports: Iterable[Port]) -> list[Key]:
-    """Fixed host ports; addresses are left aside, since one for all overlaps every other."""
-    return [(port.protocol, port.published) for port in ports if port.published]
+    """Fixed host ports, none of a range; addresses are left aside, since one for all overlaps every other."""
+    return [(port.protocol, port.published) for port in ports if port.published and not port.published_last]
 
 
 def _follows(actions: dict[str, Action], identity: str, other: str) -> bool:

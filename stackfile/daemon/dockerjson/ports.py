@@ -30,25 +30,20 @@ def decode(bindings: Mapping[str, Any]) -> tuple[Port, ...]:
         target, protocol = split(key)
         # A port without a binding is published on a port that the engine chooses.
         ports.extend(
-            Port(
-                target=target,
-                published=_published(values.text(binding, "HostPort")),
-                host_ip=values.text(binding, "HostIp"),
-                protocol=protocol,
-            )
+            _port(target, protocol, values.text(binding, "HostIp"), values.text(binding, "HostPort"))
             for binding in values.objects(bindings, key) or [{}]
         )
     return tuple(ports)
 
 
-def _published(text: str) -> int:
-    """A host port; empty is 0. A range means any one of it: the first is as good."""
+def _port(target: int, protocol: str, host_ip: str, text: str) -> Port:
+    """`text` is a host port, empty for one that the engine chooses, or a range: any one of it."""
     first, _, last = text.partition("-")
-    if not text:
-        return 0
-    if not first.isdigit() or int(first) > 65535 or (last and not last.isdigit()):
+    numbers = [int(part) if part.isdigit() else 65536 for part in (first or "0", last or first or "0")]
+    if numbers[0] > numbers[1] or numbers[1] > 65535:
         raise ActionError("bad-request", f"invalid host port {text!r}")
-    return int(first)
+    end = numbers[1] if numbers[1] > numbers[0] else 0
+    return Port(target=target, published=numbers[0], published_last=end, host_ip=host_ip, protocol=protocol)
 
 
 def bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
@@ -56,7 +51,7 @@ def bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         key = f"{port.target}/{port.protocol}"
-        published = str(port.published) if port.published else ""
+        published = "-".join(str(number) for number in (port.published, port.published_last) if number)
         found.setdefault(key, []).append({"HostIp": port.host_ip, "HostPort": published})
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.registry import Container, Registry
+from stackfile.errors import ActionError
 from stackfile.model import labels
 from stackfile.model.container import Endpoint, PublishedPort
 from stackfile.model.image import ImageConfig
@@ -123,13 +124,33 @@ class Ports:
 
     def _reserve(self, container: Container, port: Port) -> PublishedPort:
         owner = self._owner(container, port.published, port.target, port.protocol, port.mode)
-        number = self._manager.reserve(owner, port.protocol, port.host_ip, port.published)
+        number = self._choose(container, owner, port)
         key = PortKey(port.protocol, port.host_ip, number).normal()
         self._run.put_port(PortRow(owner, key.protocol, key.host_ip, key.host_port))
         self._note(key, owner, container, port.target)
         return PublishedPort(
             target=port.target, published=number, host_ip=port.host_ip or "0.0.0.0", protocol=port.protocol
         )
+
+    def _choose(self, container: Container, owner: str, port: Port) -> int:
+        """Reserve the port, or one of its range: the one that the container had before, else the first free."""
+        if not port.published_last:
+            return self._manager.reserve(owner, port.protocol, port.host_ip, port.published)
+        whole = range(port.published, port.published_last + 1)
+        before = [
+            one.published
+            for one in container.place.published
+            if (one.target, one.protocol) == (port.target, port.protocol) and one.published in whole
+        ]
+        own = {key.host_port for key, held in self._reservations.items() if container.id in held.targets}
+        for number in (*before, *whole):
+            try:
+                if number not in own:
+                    return self._manager.reserve(owner, port.protocol, port.host_ip, number)
+            except ActionError as error:
+                if error.reason != "port-taken":
+                    raise
+        raise ActionError("port-taken", f"no port from {whole[0]} to {whole[-1]} is free", cause="all are in use")
 
     def _note(self, key: PortKey, owner: str, container: Container, target: int) -> None:
         self._reservations.setdefault(key, _Reservation(owner)).targets[container.id] = target
@@ -143,7 +164,7 @@ class Ports:
     def _owner(self, container: Container, published: int, target: int, protocol: str, mode: str = "ingress") -> str:
         """A fixed port is shared by the replicas of a service; everything else is the container's own."""
         asked = next((p for p in container.spec.ports if p.target == target and p.protocol == protocol), None)
-        fixed = published and (asked is None or asked.published == published)
+        fixed = published and (asked is None or (asked.published == published and not asked.published_last))
         one_off = container.spec.labels.get(labels.ONEOFF) == "True"
         if fixed and mode == "ingress" and container.project and container.service and not one_off:
             return f"{container.project}/{container.service}"

@@ -87,8 +87,17 @@ def _expand(target: str, published: str, address: str, protocol: str, mode: str)
     if sources and len(sources) != len(targets):
         if len(targets) != 1:
             raise StackError("bad-port", f"the ranges {published} and {target} differ in length")
-        # Docker takes one free port of the range; the first is what every later `up` takes again.
-        sources = sources[:1]
+        # As Docker does: one free port of the range.
+        return [
+            Port(
+                target=targets[0],
+                published=sources[0],
+                published_last=sources[-1],
+                host_ip=address,
+                protocol=protocol,
+                mode=mode,
+            )
+        ]
     return [
         Port(
             target=number,

@@ -204,7 +204,9 @@ def _networks(fields: Fields, context: Context, owner: str, mode: str) -> tuple[
 def _ports(fields: Fields, context: Context, name: str) -> tuple[Port, ...]:
     def parse_item(node: Node) -> list[Port]:
         parsed = ports.parse(node, context)
-        context.published.extend(Published(name, port, node.place) for port in parsed if port.published)
+        context.published.extend(
+            Published(name, port, node.place) for port in parsed if port.published and not port.published_last
+        )
         return parsed
 
     found: tuple[Port, ...] = fields.take_list("ports", parse_item)

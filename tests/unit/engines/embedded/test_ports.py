@@ -217,3 +217,16 @@ def test_relay_leads_into_no_internal_network(bench: Bench) -> None:
 def test_what_the_kernel_should_have(bench: Bench) -> None:
     container = bench.running(1, Port(target=80, published=8080), Port(target=80, published=8081, host_ip="::1"))
     assert bench.ports.expected(container) == {PortKey("tcp", "", 8080): (("10.0.0.1", 80),)}
+
+
+def test_range_gives_each_container_a_free_port(bench: Bench) -> None:
+    asked = Port(target=80, published=8000, published_last=8002)
+    first, second = bench.running(1, asked), bench.running(2, asked)
+    assert [port.published for each in (first, second) for port in each.place.published] == [8000, 8001]
+    bench.ports.release(second)
+    again = bench.ports.acquire(second, IMAGE)
+    assert [port.published for port in again] == [8001]
+    bench.running(3, asked)
+    with pytest.raises(ActionError) as caught:
+        bench.running(4, asked)
+    assert caught.value.reason == "port-taken"

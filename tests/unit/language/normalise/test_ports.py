@@ -16,7 +16,7 @@ from tests.unit.language.memory import errors_of, service
         ("'53:53/udp'", [Port(target=53, published=53, protocol="udp")]),
         ("'80-81'", [Port(target=80), Port(target=81)]),
         ("'1000-1001:2000-2001'", [Port(target=2000, published=1000), Port(target=2001, published=1001)]),
-        ("'3000-3005:3000'", [Port(target=3000, published=3000)]),
+        ("'3000-3005:3000'", [Port(target=3000, published=3000, published_last=3005)]),
         ("{target: 80}", [Port(target=80)]),
         ("{target: 80, published: '8080', host_ip: 0.0.0.0, protocol: udp, mode: host, name: n, app_protocol: http}",
          [Port(target=80, published=8080, host_ip="0.0.0.0", protocol="udp", mode="host")]),
