@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 
 from stackfile import log
@@ -39,6 +41,7 @@ class Daemon:
         self._reconciler = Reconciler(ContainerProvider(self._engine))
         self._end = asyncio.Event()
         self._everything = False
+        self._parent = os.getppid()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Open the engine, serve, and call `ready`; until SIGTERM or SIGINT, which leave containers running."""
@@ -54,9 +57,13 @@ class Daemon:
             await server.close()
             await self._end_jobs()
         finally:
-            await self._engine.close()
-        if self._everything:
-            self._stop_supervisor()
+            try:
+                await self._engine.close()
+            finally:
+                if self._everything:
+                    self._stop_supervisor()
+                elif os.getppid() != self._parent:
+                    self._replace_supervisor()
 
     async def _end_jobs(self) -> None:
         try:
@@ -101,6 +108,19 @@ class Daemon:
             return fresh
         finally:
             supervisor.close()
+
+    def _replace_supervisor(self) -> None:
+        """The supervisor died, and so we and our siblings end: a new one starts all anew, and containers run on.
+
+        Where a client was faster it finds the lock taken and ends.
+        """
+        _logger.warning("the supervisor is gone: starting another one")
+        subprocess.run(
+            [sys.executable, "-I", "-m", "stackfile.supervisor"],
+            env={**os.environ, **self._settings.environment()},
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def _stop_supervisor(self) -> None:
         supervisor = Supervisor(self._paths.supervisor)

@@ -376,6 +376,10 @@ class Engine(Protocol):
         """(check, status ok|warning|missing, what was found, how to mend it)."""
         ...
 
+    async def settle(self) -> None:
+        """Finish what happens in the background and give up what is made ahead: what is left is in use."""
+        ...
+
     def busy(self) -> Sequence[str]:
         """What goes on in the background, in a few words each; empty when all is settled."""
         ...

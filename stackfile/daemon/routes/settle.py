@@ -30,4 +30,5 @@ async def settle(call: Call) -> web.StreamResponse:
         if time.monotonic() > deadline:
             break
         await asyncio.sleep(_EVERY)
+    await services.engine.settle()
     return responses.json({"busy": busy})

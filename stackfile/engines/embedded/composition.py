@@ -105,6 +105,8 @@ class Composition:
     def busy(self) -> list[str]:
         """What goes on without anybody waiting for it: deletions, idle helpers, health checks that begin, restarts."""
         found = []
+        if self.cleanups.pending:
+            found.append("clean-ups")
         if self.trash.pending:
             found.append("deletions")
         if self.pool.workers:
@@ -254,6 +256,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         runner,
         trash,
         exits,
+        made.namespaces,
     )
     return Composition(
         core=core,

@@ -161,6 +161,15 @@ class Namespaces:
         self._core.supervisor.hold(f"dns/{container.id}", sockets)
         await self._serve(container.id, sockets)
 
+    async def hold_again(self, container: Container) -> None:
+        """Give a new supervisor, whose predecessor died, the namespace of a running container and its resolver."""
+        descriptor = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
+            await self.serve_names(container, descriptor)
+        finally:
+            os.close(descriptor)
+
     # ---- inside
 
     def _answer(self, container: Container, descriptor: int, sockets: tuple[int, int] | None = None) -> None:

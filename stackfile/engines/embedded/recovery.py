@@ -23,6 +23,7 @@ from stackfile.engines.embedded.exits import ExitRouter
 from stackfile.engines.embedded.launcher import INTENT as START
 from stackfile.engines.embedded.launcher import Launcher
 from stackfile.engines.embedded.lifecycle import UNKNOWN, Lifecycle
+from stackfile.engines.embedded.namespaces import Namespaces
 from stackfile.engines.embedded.networks import DEFAULT, Networks
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import RUNNING, Container, Registry
@@ -60,6 +61,7 @@ class Recovery:
         runner: Runner,
         trash: Trash,
         exits: ExitRouter,
+        namespaces: Namespaces,
     ) -> None:
         self._core = core
         self._registry = registry
@@ -73,6 +75,7 @@ class Recovery:
         self._runner = runner
         self._trash = trash
         self._exits = exits
+        self._namespaces = namespaces
         self._boot: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -142,6 +145,9 @@ class Recovery:
         try:
             if len(sockets) == 2:
                 await self._core.resolver.serve(container.id, sockets[0], sockets[1])
+            elif container.place.endpoints:
+                with step(container.id, "names"):
+                    await self._namespaces.hold_again(container)
         finally:
             for socket in sockets:
                 os.close(socket)
