@@ -334,10 +334,20 @@ class Client:
         return _Wait(self._transport, target, f"the end of {ref}")
 
     def attach(
-        self, ref: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True, logs: bool = False
+        self,
+        ref: str,
+        *,
+        stdin: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        logs: bool = False,
+        tty: bool | None = None,
     ) -> Hijacked:
-        """Works before start. Output begins with the first byte after the attach (all of it with `logs`)."""
-        tty = self.container(ref).spec.tty
+        """Works before start. Output begins with the first byte after the attach (all of it with `logs`).
+
+        `tty`: whether the container has one, asked for where it is not said.
+        """
+        tty = self.container(ref).spec.tty if tty is None else tty
         target = path_of("containers", ref, "attach", stream=1, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs)
         return self._hijack(target, None, tty)
 

@@ -139,8 +139,8 @@ class Answer:
 class Greeting(Protocol):
     """Who answers, found out along with the first request."""
 
-    def asking(self, method: str) -> None:
-        """Before it is sent."""
+    def asking(self, method: str, target: str) -> Mapping[str, str]:
+        """Before it is sent: headers to send along."""
         ...
 
     def answered(self, server: str) -> None:
@@ -175,14 +175,15 @@ class Transport:
         """
         what = what or f"{method} {target.partition('?')[0]}"
         greeting, self.greeting = self.greeting, None
+        headers = dict(headers or {})
         if greeting is not None:
-            greeting.asking(method)
+            headers |= greeting.asking(method, target)
         connection = self._connection()
         try:
             with self.naming(what):
                 assert connection.sock is not None
                 connection.sock.settimeout(timeout)
-                connection.request(method, target, body=body, headers=dict(headers or {}))
+                connection.request(method, target, body=body, headers=headers)
                 answer = Answer(self, connection, what)
         except BaseException:
             connection.close()

@@ -20,6 +20,8 @@ from stackfile.settings import Settings
 
 API = 1
 """Number of our API that this client speaks."""
+VERSION_HEADER = "Stackfile-Version"
+"""Header of a first request: the client's version."""
 START_TIMEOUT = 30.0
 _LOCKED = 75
 """Exit code of a supervisor that finds another one on its roots."""
@@ -62,18 +64,22 @@ def connect(
 
 
 class _Greeting:
-    """Refuses a daemon of another version. A look needs no question of its own: each answer says who gives it."""
+    """Refuses a daemon of another version, without a question of its own where that can be.
+
+    Each answer says who gives it; a daemon of ours does nothing for a client that names another version.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._known = False
 
-    def asking(self, method: str) -> None:
-        if method != "GET":
-            # Nothing is to be changed before we know by whom.
+    def asking(self, method: str, target: str) -> Mapping[str, str]:
+        if method != "GET" and not target.startswith("/stackfile/"):
+            # Another engine would do it.
             ping = self._client.ping()
             check_version(ping.version, ping.api)
             self._known = True
+        return {VERSION_HEADER: stackfile.__version__}
 
     def answered(self, server: str) -> None:
         name, _, version = server.partition(" ")[0].partition("/")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def attached(client: Client, identity: str, spec: ContainerSpec, detach_keys: str) -> int:
     """Attach and wait before the start, so that no output and no end is missed. Returns its exit code."""
     with ExitStack() as undo:
-        stream = undo.enter_context(client.attach(identity, stdin=spec.stdin_open))
+        stream = undo.enter_context(client.attach(identity, stdin=spec.stdin_open, tty=spec.tty))
         wait = client.wait_started(identity, "removed" if spec.auto_remove else "next-exit")
         session = Session(
             stream,

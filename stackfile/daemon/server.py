@@ -14,15 +14,17 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+import stackfile
 from stackfile import log
 from stackfile.daemon import faults, responses, routes
 from stackfile.daemon.routing import Call, Route, Router
 from stackfile.daemon.services import Services
-from stackfile.errors import ActionError, StackfileError
+from stackfile.errors import ActionError, EngineError, StackfileError
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a request's body that is read into memory (stacks, manifests); content of files is streamed to disk."""
 _BACKLOG = 1024
+VERSION_HEADER = "Stackfile-Version"
 _logger = log.get(__name__)
 
 
@@ -64,6 +66,7 @@ class HttpServer:
                 return self._unknown(request)
             if request.headers.get("Expect", "").lower() == "100-continue":
                 await _go_on(request)
+            _check_version(request)
             route, path = found
             call = Call(request, self._services, path, route.docker)
             return await self._run(route, call)
@@ -115,6 +118,17 @@ def _coroutine(route: Route, call: Call) -> Coroutine[Any, Any, web.StreamRespon
         return await route.handler(call)
 
     return run()
+
+
+def _check_version(request: web.BaseRequest) -> None:
+    """A client of ours says its version with its first request. Raises EngineError (`engine-incompatible`)."""
+    said = request.headers.get(VERSION_HEADER)
+    if said is not None and said != stackfile.__version__:
+        raise EngineError(
+            "engine-incompatible",
+            f"the daemon is version {stackfile.__version__}, the client {said}",
+            hint="`stackfile daemon stop` ends the daemon; the next command starts its own version's",
+        )
 
 
 async def _go_on(request: web.BaseRequest) -> None:

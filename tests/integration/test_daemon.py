@@ -17,7 +17,7 @@ import pytest
 
 import stackfile
 from stackfile.api.client import Client
-from stackfile.errors import ActionError, ConflictError, NotFoundError, StackfileError
+from stackfile.errors import ActionError, ConflictError, EngineError, NotFoundError, StackfileError
 from stackfile.model.container import ContainerSpec, ExecSpec
 from stackfile.model.observed import DownOptions
 from stackfile.model.stack import NetworkResource, Service, Stack
@@ -117,6 +117,13 @@ def test_a_body_that_is_too_large_is_refused(served: Served) -> None:
     status, _, text = answer(served, head.encode() + b"[" * size)
     assert (status, "larger than" in json.loads(text)["message"]) == (400, True)
     assert served.client.ping()
+
+
+def test_nothing_is_done_for_a_client_of_another_version(client: Client) -> None:
+    other = {"Stackfile-Version": "0.0.1"}
+    with pytest.raises(EngineError) as caught:
+        client._transport.request("POST", "/stackfile/v1/containers", body=b"{}", headers=other)
+    assert caught.value.reason == "engine-incompatible"
 
 
 def test_our_errors_cross_the_border(client: Client) -> None:

@@ -43,7 +43,7 @@ def attach(context: Context, arguments: Arguments, record: ContainerRecord) -> i
     stdin = record.spec.stdin_open and arguments.flag("stdin", True)
     with ExitStack() as undo:
         wait = client.wait_started(record.id, "not-running")
-        stream = undo.enter_context(client.attach(record.id, stdin=stdin))
+        stream = undo.enter_context(client.attach(record.id, stdin=stdin, tty=record.spec.tty))
         if arguments.flag("sig-proxy", True) and not record.spec.tty:
             undo.enter_context(proxied(lambda name: client.kill(record.id, name)))
         session = Session(

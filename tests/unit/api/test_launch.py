@@ -29,7 +29,8 @@ def test_another_version_is_refused_with_the_way_out(version: str, api: int, wor
 @pytest.mark.parametrize("server", ["stackfile/0.0.1 (linux)", "Docker/20.10.5 (linux)", ""])
 def test_an_answer_says_by_whom(server: str) -> None:
     greeting = launch._Greeting(Client(Transport(Address(path="/nonexistent"))))
-    greeting.asking("GET")
+    assert greeting.asking("GET", "/x") == {launch.VERSION_HEADER: stackfile.__version__}
+    assert greeting.asking("POST", "/stackfile/v1/jobs")
     with pytest.raises(EngineError) as caught:
         greeting.answered(server)
     assert caught.value.reason == "engine-incompatible"
