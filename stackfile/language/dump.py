@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ def _move_builds(stack: Stack, result: Plain) -> None:
             continue
         service = result["services"][image.service]
         del service["image"]
-        build = _escaped(_build(image.build) | _filled(tags=image.tags[1:]))
+        build = _escaped(_build(image.build, stack.images) | _filled(tags=image.tags[1:]))
         named = image.tags[0] if image.tags[0] != f"{stack.name}-{image.service.lower()}:latest" else ""
         result["services"][image.service] = {"build": build, **_filled(image=named), **service}
         del result["images"][key]
@@ -114,7 +114,14 @@ def duration(nanoseconds: int) -> str:
 # ---------------------------------------------------------------- resources
 
 
-def _build(build: Build) -> Plain:
+def _context(value: str, images: Mapping[str, ImageResource]) -> str:
+    """A named context as it is written: a directory, a reference, an image of the stack, the image of a service."""
+    key = value.removeprefix("image:")
+    made = images.get(key) if key != value else None
+    return f"service:{made.service}" if made is not None and made.service else key
+
+
+def _build(build: Build, images: Mapping[str, ImageResource]) -> Plain:
     return _filled(
         context=build.context,
         dockerfile=build.dockerfile if build.file else "",
@@ -124,7 +131,7 @@ def _build(build: Build) -> Plain:
         labels=build.labels,
         network=build.network,
         extra_hosts=build.extra_hosts,
-        additional_contexts={name: value.removeprefix("image:") for name, value in build.contexts.items()},
+        additional_contexts={name: _context(value, images) for name, value in build.contexts.items()},
         secrets=[{"source": source, "target": name} for name, source in build.secrets.items()],
         no_cache=build.no_cache,
     )
@@ -132,7 +139,7 @@ def _build(build: Build) -> Plain:
 
 def _image(image: ImageResource) -> Plain:
     if image.build is not None:
-        return _filled(build=_build(image.build), tags=image.tags[1:])
+        return _filled(build=_build(image.build, {}), tags=image.tags[1:])
     base = image.base_path or image.base
     return _filled(from_=base, steps=[_step(step) for step in image.steps], tags=image.tags[1:])
 
