@@ -24,6 +24,7 @@ REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_unpack = _ATTRIBUTE.unpack_from
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _BUFFER = 8 << 20
@@ -60,7 +61,16 @@ def text(kind: int, value: str) -> bytes:
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """Attributes of one level by type; of a repeated type the last (see `items`)."""
-    return dict(items(data, offset))
+    # Not by way of `items`: every link and rule of the machine passes here at each plan.
+    found: dict[int, bytes] = {}
+    end = len(data) - 4
+    while offset <= end:
+        length, kind = _unpack(data, offset)
+        if length < 4:
+            break
+        found[kind & _TYPE_MASK] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
 
 
 def items(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
