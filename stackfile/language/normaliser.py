@@ -72,6 +72,7 @@ class Normaliser:
         expander: Expander,
         profiles: frozenset[str],
         directories: MappingType[str, str],
+        scopes: MappingType[str, Variables],
     ) -> None:
         self.options = options
         self.expander = expander
@@ -80,6 +81,7 @@ class Normaliser:
             project=project,
             directory=directory,
             directories=directories,
+            scopes=scopes,
             variables=variables,
             reader=reader,
             errors=errors,

@@ -19,6 +19,7 @@ from stackfile.language.normaliser import Normaliser
 from stackfile.language.options import LoadOptions, Reader, Warned
 from stackfile.language.template import OMIT, Engine
 from stackfile.language.tracked import TrackedMap, Tracker
+from stackfile.language.variables import Variables
 from stackfile.model.stack import Stack
 
 TOP_KEYS = frozenset({"name", "version", "values", "values_schema", "environments", "include", "models", *SECTIONS})
@@ -37,6 +38,8 @@ class Pipeline:
         self.directory = ""
         self.directories: dict[str, str] = {}
         """File → where its relative paths start, of extended and included files."""
+        self.scopes: dict[str, Variables] = {}
+        """File → its variables, of included files."""
         self.cwd = os.path.abspath(options.directory)
 
     def run(self) -> Stack:
@@ -107,6 +110,8 @@ class Pipeline:
         tree, _ = self.documents.read(file, at)
         if file.path != "-":
             self.read_files.append(file.path)
+        if self.interpolator.variables is not self.variables:
+            self.scopes[file.shown] = self.interpolator.variables
         return self.interpolator.document(tree)
 
     def _check_top(self, document: Mapping) -> None:
@@ -221,6 +226,7 @@ class Pipeline:
             expander=expand.Expander(self.engine, self.tracker, self.errors),
             profiles=project.profiles_of(self.options, self.variables, own),
             directories=self.directories,
+            scopes=self.scopes,
         )
         stack = normaliser.stack(document, scope)
         return replace(stack, environment=environment, files=tuple(dict.fromkeys(self.read_files)))

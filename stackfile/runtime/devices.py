@@ -36,7 +36,7 @@ def rules(given: Sequence[DeviceRule], written: Sequence[str], *, privileged: bo
     """All rules of a container: the defaults, those of its devices, and those `written` as `c 1:3 rwm`."""
     if privileged:
         return ALL_DEVICES
-    return (*DEFAULT_DEVICES, *given, *map(_rule, written))
+    return (*DEFAULT_DEVICES, *given, *(rule for text in written for rule in _rules(text)))
 
 
 def _found(source: str, target: str) -> Iterator[tuple[str, str]]:
@@ -70,11 +70,12 @@ def _device(source: str, target: str) -> Device:
     )
 
 
-def _rule(text: str) -> DeviceRule:
-    """A rule as the `devices.allow` of cgroup v1 takes it. ActionError (`bad-request`)."""
+def _rules(text: str) -> tuple[DeviceRule, ...]:
+    """A rule as the `devices.allow` of cgroup v1 writes it; type `a` is both. ActionError (`bad-request`)."""
     try:
         kind, numbers, access = text.split()
         major, minor = (-1 if number == "*" else int(number) for number in numbers.split(":"))
     except ValueError as error:
         raise ActionError("bad-request", f"not a device rule: {text!r}", hint="such as `c 1:3 rwm`") from error
-    return DeviceRule(kind, major, minor, access)
+    # The kernel takes an `a` for everything, whatever numbers and access it has.
+    return tuple(DeviceRule(each, major, minor, access) for each in ("bc" if kind == "a" else kind))

@@ -206,13 +206,15 @@ class Launcher:
         return self._registry.find(mode.removeprefix(SHARED)).id if mode.startswith(SHARED) else ""
 
     def _binds(self, container: Container, image: ImageConfig) -> list[BindMount]:
-        """Its own mounts, and those of the containers in `volumes_from` where it has none."""
+        """Its own mounts, and those of the containers in `volumes_from`, which go over what its image declares."""
         found = {bind.target: bind for bind in self._mounts.binds(container, image)}
+        own = {mount.target for mount in container.spec.mounts}
         for source in container.spec.volumes_from:
             name, _, mode = source.partition(":")
             other = self._registry.find(name)
             for bind in self._binds(other, self.image(other)):
-                found.setdefault(bind.target, replace(bind, read_only=bind.read_only or mode == "ro"))
+                if bind.target not in own:
+                    found[bind.target] = replace(bind, read_only=bind.read_only or mode == "ro")
         return list(found.values())
 
     def hostname(self, container: Container) -> str:

@@ -116,7 +116,7 @@ def _arguments(node: Node, context: Context) -> dict[str, str]:
     result: dict[str, str] = {}
     for key, child in node.entries.items():
         empty = type(child) is Scalar and child.value is None
-        value = context.variables.get(key) if empty else any_text(child)
+        value = context.variables_at(child.place).get(key) if empty else any_text(child)
         if value is not None:
             result[key] = value
     return result

@@ -54,6 +54,8 @@ class Context:
     """Images of the services' own `build:`, by their keys."""
     directories: MappingType[str, str] = field(default_factory=dict)
     """File → directory that its relative paths start from, where it is not the project's (extended, included)."""
+    scopes: MappingType[str, Variables] = field(default_factory=dict)
+    """File → variables, where they are not the project's (included)."""
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group share their mistakes."""
@@ -63,6 +65,10 @@ class Context:
     def refer(self, owner: str, kind: str, name: str, at: Place) -> None:
         """Remember that `owner` (an address) names a resource; whether it exists is checked at the end."""
         self.references.append(Reference(owner, kind, name, at))
+
+    def variables_at(self, at: Place) -> Variables:
+        """The variables of the file in which `at` is: an included stack has its own."""
+        return self.scopes.get(at.file, self.variables)
 
     def ignore(self, address: str, path: str, at: Place, why: str) -> None:
         """Remember a key that has no effect here. `path` is a JSON pointer in the resource."""

@@ -44,7 +44,7 @@ def _mapping(node: Node, context: Context, owner: str) -> Environment:
 def _put(result: Environment, key: str, node: Node, context: Context, owner: str) -> None:
     if isinstance(node, Scalar) and not isinstance(node, Broken) and node.value is None:
         # As Compose: taken from the caller's environment; passed through from the image where it is not set.
-        result[key] = context.variables.get(key)
+        result[key] = context.variables_at(node.place).get(key)
         return
     secret = secret_value(node)
     if secret is None:
@@ -78,12 +78,13 @@ def _file(node: Node, context: Context, owner: str) -> Environment:
     if raw:
         return _raw(content)
     result: Environment = {}
-    for key, variable in parse_env_file(content, path, context.variables).items():
+    variables = context.variables_at(node.place)
+    for key, variable in parse_env_file(content, path, variables).items():
         if variable is not None:
             result[key] = variable.value
             context.origins[f"{owner}/environment/{key}"] = Origin(variable.at)
-        elif key in context.variables:
-            result[key] = context.variables[key]
+        elif key in variables:
+            result[key] = variables[key]
     return result
 
 
@@ -93,7 +94,7 @@ def label_files(node: Node, context: Context) -> dict[str, str]:
     for item in node.items if isinstance(node, Sequence) else [node]:
         path = name(item)
         content = read_bytes(context.path(path, item.place), path, context.reader, item.place)
-        found = parse_env_file(content.decode("utf-8", "replace"), path, context.variables)
+        found = parse_env_file(content.decode("utf-8", "replace"), path, context.variables_at(item.place))
         result.update({key: variable.value for key, variable in found.items() if variable is not None})
     return result
 

@@ -28,13 +28,21 @@ def parse(node: Node, kind: str, context: Context, owner: str) -> FileRef:
         kind=kind,
         source=source,
         target=_target(kind, source, fields.take("target", name, "")),
-        uid=fields.take("uid", any_text, "0"),
-        gid=fields.take("gid", any_text, "0"),
+        uid=fields.take("uid", _identity, "0"),
+        gid=fields.take("gid", _identity, "0"),
         mode=fields.take("mode", file_mode, 0o444),
         on_change=fields.take("on_change", _reaction, "restart"),
     )
     fields.finish()
     return reference
+
+
+def _identity(node: Node) -> str:
+    """A numeric user or group: which names there are only the image knows."""
+    value = any_text(node)
+    if not value.isdecimal():
+        raise StackError("bad-value", f"uid and gid are numbers, not {value!r}", at=node.place)
+    return value
 
 
 def _default_target(kind: str, source: str) -> str:

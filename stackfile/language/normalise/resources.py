@@ -242,7 +242,7 @@ def _file(node: Node, context: Context) -> str:
 
 def _variable(node: Node, context: Context) -> str:
     variable = name(node)
-    value = context.variables.get(variable)
+    value = context.variables_at(node.place).get(variable)
     if value is None:
         raise StackError("variable-required", f"variable {variable} is not set", at=node.place)
     return str(value)

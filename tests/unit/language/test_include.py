@@ -8,7 +8,7 @@ from tests.unit.language.memory import errors_of, errors_of_files, load_files
 DATABASE = """\
 name: ignored
 services:
-  db: {image: "db:${VERSION}", volumes: ["./init:/init"], env_file: own.env, networks: [back]}
+  db: {image: "db:${VERSION}", volumes: ["./init:/init"], env_file: own.env, networks: [back], environment: [OTHER]}
 networks: {back: }
 secrets: {pw: {file: ./pw.txt}}
 """
@@ -23,7 +23,7 @@ def test_an_included_stack_has_its_own_directory_and_variables() -> None:
         ".env": "OTHER=outer\n",
         "db/compose.yaml": DATABASE,
         "db/.env": "VERSION=17\nOTHER=inner\n",
-        "db/own.env": "A=1\n",
+        "db/own.env": "A=1\nVERSION\n",
         "db/pw.txt": "secret",
         "mail/a.yaml": "services: {mail: {image: 'm:${MAIL}-${OTHER}', volumes: ['./m:/m']}}\n",
         "mail/b.yaml": "services: {mail: {user: u}}\n",
@@ -32,7 +32,7 @@ def test_an_included_stack_has_its_own_directory_and_variables() -> None:
     assert stack.name == "project"
     assert sorted(stack.services) == ["db", "mail", "web"]
     db, mail = stack.services["db"], stack.services["mail"]
-    assert (db.image, db.environment) == ("db:17", {"A": "1"})
+    assert (db.image, db.environment) == ("db:17", {"A": "1", "VERSION": "17", "OTHER": "outer"})
     assert db.mounts == (Mount(type="bind", source="/project/db/init", target="/init"),)
     assert stack.secrets["pw"].content == ("secret",)
     assert (mail.image, mail.user, mail.mounts[0].source) == ("m:3-outer", "u", "/project/m")

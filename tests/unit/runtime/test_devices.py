@@ -22,7 +22,13 @@ def test_a_device_as_the_machine_has_it() -> None:
 def test_rules() -> None:
     own = DeviceRule("c", 1, 3, "r")
     made = devices.rules([own], ["b 8:* rwm", "a *:* m"], privileged=False)
-    assert made == (*DEFAULT_DEVICES, own, DeviceRule("b", 8, -1, "rwm"), DeviceRule("a", -1, -1, "m"))
+    assert made == (
+        *DEFAULT_DEVICES,
+        own,
+        DeviceRule("b", 8, -1, "rwm"),
+        DeviceRule("b", -1, -1, "m"),
+        DeviceRule("c", -1, -1, "m"),
+    )
     assert devices.rules([own], [], privileged=True) == ALL_DEVICES
 
 

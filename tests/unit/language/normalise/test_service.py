@@ -195,3 +195,8 @@ def test_every_mistake_of_a_service_at_once() -> None:
 def test_a_service_of_another_stack() -> None:
     parsed = service("depends_on: {data/db: {condition: service_healthy}}")
     assert parsed.depends_on == {"data/db": Dependency(condition="service_healthy")}
+
+
+def test_owners_of_files_are_numbers() -> None:
+    text = "services:\n  a: {image: x, configs: [{source: c, uid: me, gid: 7}]}\nconfigs: {c: {content: x}}\n"
+    assert errors_of(text) == [("bad-value", "stack.yaml", 2, 44)]
