@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
@@ -30,6 +31,7 @@ class Builder:
         self._runner = runner
         self._pool = pool
         self._cache = BuildCache(images.rows)
+        self._locks: dict[str, asyncio.Lock] = {}
         self.pull: Pull | None = None
         """Gets an image that a build stands on and that is not here; set by who can."""
 
@@ -109,6 +111,7 @@ class Builder:
             progress=progress,
             no_cache=no_cache,
             pull=self.pull,
+            locks=self._locks,
         )
 
     def _present(self, image: ImageResource, state: State | None) -> str:

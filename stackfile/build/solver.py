@@ -57,6 +57,7 @@ class Solver:
     stages: Mapping[str, State | None] = field(default_factory=dict)
     """Stages of the same Dockerfile, by their keys."""
     secrets: Mapping[str, str] = field(default_factory=dict)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     report: Report | None = None
     pull: Pull | None = None
     _checked: set[str] = field(default_factory=set)

@@ -63,6 +63,8 @@ def test_build(served: Served, tmp_path: Path) -> None:
     files = served.docker("run", "--rm", quiet.stdout.strip(), "ls").stdout
     assert "kept" in files
     assert "left" not in files
+    # What was made for the mount alone is no part of the image.
+    assert "cache" not in served.docker("run", "--rm", quiet.stdout.strip(), "ls", "/").stdout
 
 
 def test_failures(served: Served, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -39,6 +40,8 @@ class Workshop(Protocol):
     runner: StepRunner
     secrets: Mapping[str, str]
     """What `run` may mount as secrets: id → content."""
+    locks: dict[str, asyncio.Lock]
+    """Of caches that one step at a time may use, by id."""
 
     async def pooled(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of a module in a worker process."""

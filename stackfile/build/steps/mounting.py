@@ -6,17 +6,20 @@ and goes with it. `materialise` runs in a worker process.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import posixpath
 import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from stackfile.build.sources import ContextSources, ImageSources
 from stackfile.build.steps.base import Workshop
 from stackfile.errors import ActionError
 from stackfile.images import copytree
-from stackfile.images.view import MergedView
+from stackfile.images.view import MergedView, absolute
 from stackfile.model.patterns import normal
 from stackfile.model.stack import Mount, RunMount, Step
 
@@ -27,6 +30,9 @@ def inputs(step: Step, workshop: Workshop) -> Iterator[tuple[str, str]]:
         yield f"mount {mount.target}", f"{mount.type} {mount.source} {mount.from_image} {mount.id} {mount.read_only}"
         if mount.type == "bind":
             yield f"files at {mount.target}", _content(mount, workshop)
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 async def mounts(step: Step, base: str, secrets: Mapping[str, str], workshop: Workshop) -> list[Mount]:
@@ -42,6 +48,70 @@ async def mounts(step: Step, base: str, secrets: Mapping[str, str], workshop: Wo
         _write(path, text, 0o755)
         result.append(Mount(type="bind", source=path, target=f"/run/{name}", read_only=True))
     return result
+
+
+@asynccontextmanager
+async def exclusive(step: Step, workshop: Workshop) -> AsyncIterator[None]:
+    """Keep other steps off the caches that this step wants for itself (`sharing=locked` and `private`)."""
+    wanted = sorted({item.id for item in step.mounts if item.type == "cache" and item.sharing != "shared"})
+    async with AsyncExitStack() as stack:
+        for identity in wanted:  # sorted, or two steps could wait for each other
+            await stack.enter_async_context(workshop.locks.setdefault(identity, asyncio.Lock()))
+        yield
+
+
+def stubs(lower: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """Paths that the image has not, and that are made only so that something can be mounted there. Parents first."""
+    missing: dict[str, None] = {}
+    with MergedView(lower) as view:
+        for target in targets:
+            path, way = view.canonical(absolute(target)), []
+            while path != "/" and not _there(view, path):
+                way.append(path)
+                path = posixpath.dirname(path)
+            missing.update(dict.fromkeys(reversed(way)))
+    return list(missing)
+
+
+def _there(view: MergedView, path: str) -> bool:
+    node = view.lookup(path, follow=False)
+    if node is not None:
+        node.close()
+    return node is not None
+
+
+def clear(upper: str, made: Sequence[str]) -> None:
+    """Take away those of the stubs that the command left empty."""
+    for path in reversed(made):
+        try:
+            parent = _open_below(upper, posixpath.dirname(path))
+        except OSError:
+            continue
+        try:
+            _remove_empty(parent, posixpath.basename(path))
+        finally:
+            os.close(parent)
+
+
+def _open_below(root: str, path: str) -> int:
+    """A directory below `root`, without following any link: the command may have made some."""
+    fd = os.open(root, _DIRECTORY)
+    for name in path.strip("/").split("/") if path != "/" else []:
+        try:
+            below = os.open(name, _DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def _remove_empty(parent: int, name: str) -> None:
+    with suppress(OSError):
+        status = os.lstat(name, dir_fd=parent)
+        if stat.S_ISDIR(status.st_mode):
+            os.rmdir(name, dir_fd=parent)
+        elif stat.S_ISREG(status.st_mode) and not status.st_size:
+            os.unlink(name, dir_fd=parent)
 
 
 async def _one(mount: RunMount, directory: str, secrets: Mapping[str, str], workshop: Workshop) -> Mount | None:

@@ -56,7 +56,10 @@ class RunInstruction:
         root = _root(workshop.images.paths.temporary, ground.lower)
         try:
             mounts = await mounting.mounts(step, os.path.dirname(root.upper), workshop.secrets, workshop)
-            await _run(step, root, mounts, state, workshop, progress)
+            stubs = mounting.stubs(ground.lower, [mount.target for mount in mounts])
+            async with mounting.exclusive(step, workshop):
+                await _run(step, root, mounts, state, workshop, progress)
+            mounting.clear(root.upper, stubs)
             return await workshop.pooled(layer.of_upper, ground, root.upper)
         finally:
             shutil.rmtree(os.path.dirname(root.upper), ignore_errors=True)

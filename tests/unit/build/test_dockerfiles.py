@@ -160,6 +160,26 @@ def test_the_instructions_are_reported(bench: Workbench) -> None:
     assert [step.cached for step in told if step.image and step.number in (2, 4)] == [True, True]
 
 
+def test_what_only_mounts_need_is_cleared(bench: Workbench) -> None:
+    bench.build(BASE)
+
+    def mounted(upper: Path) -> int:
+        (upper / "start/c/deep").mkdir(parents=True)
+        (upper / "kept").mkdir()
+        (upper / "kept/file").write_text("x")
+        (upper / "run/secrets").mkdir(parents=True)
+        (upper / "run/secrets/k").touch()
+        (upper / "link").symlink_to(upper.parent)
+        return 0
+
+    bench.runner.effect = mounted
+    mounts = ("cache,target=/start/c/deep", "cache,target=/kept", "secret,id=k", "cache,target=/link/work")
+    text = "FROM base\nRUN " + " ".join(f"--mount=type={mount}" for mount in mounts) + " true\n"
+    built = bench.build(BASE, docker(bench, text, secret_texts={"k": "v"}))
+    top = Path(bench.images.lower(built.image)[0])
+    assert sorted(str(path.relative_to(top)) for path in top.rglob("*")) == ["kept", "kept/file", "link", "start"]
+
+
 def test_mounts_are_given_to_the_command(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.build(BASE)
     seen: dict[str, tuple[str, bool, object]] = {}
