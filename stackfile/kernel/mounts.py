@@ -94,9 +94,9 @@ def attach(mount: int, target: int, subject: str = "") -> None:
     call("move_mount", mount, b"", target, b"", flags, subject=subject)
 
 
-def attach_at(mount: int, path: str) -> None:
-    """Put a detached mount on a trusted path."""
-    call("move_mount", mount, b"", _AT_FDCWD, os.fsencode(path), _MOVE_FROM_EMPTY_PATH, subject=path)
+def attach_at(mount: int, path: str, directory: int = _AT_FDCWD) -> None:
+    """Put a detached mount on a trusted path (relative to the descriptor `directory`)."""
+    call("move_mount", mount, b"", directory, os.fsencode(path), _MOVE_FROM_EMPTY_PATH, subject=path)
 
 
 def clone_tree(path: str, *, recursive: bool, directory: int = _AT_FDCWD) -> int:

@@ -17,8 +17,8 @@ class Database:
     machine too (FULL).
     """
 
-    def __init__(self, path: str, migrations: Sequence[str]) -> None:
-        """Open or create `path` and bring its schema up to date.
+    def __init__(self, path: str, migrations: Sequence[str], *, lasting: bool = True) -> None:
+        """Open or create `path` and bring its schema up to date. One that is not `lasting` is never synced.
 
         `migrations[n]` leads from version n to n + 1. Raises ActionError (`database-newer`).
         """
@@ -26,7 +26,7 @@ class Database:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._migrate(migrations)
         except BaseException:

@@ -16,14 +16,14 @@ class RunStore:
 
     def __init__(self, path: str, boot_id: str) -> None:
         """Open or create. One that another boot wrote is replaced: nothing in it is true any more."""
-        self._db = Database(path, RUN)
+        self._db = Database(path, RUN, lasting=False)
         row = self._db.one("SELECT value FROM meta WHERE name = 'boot'")
         if row is not None and row[0] != boot_id:
             self._db.close()
             for suffix in ("", "-wal", "-shm"):
                 if os.path.exists(path + suffix):
                     os.unlink(path + suffix)
-            self._db = Database(path, RUN)
+            self._db = Database(path, RUN, lasting=False)
             row = None
         self.fresh = row is None
         if self.fresh:

@@ -144,8 +144,11 @@ class Runner:
         return descriptor, endpoint
 
     def _write_etc(self, directory: str, spec: ContainerSpec, endpoint: Endpoint | None) -> None:
-        with open("/etc/resolv.conf", errors="replace") as file:
-            machine = file.read()
+        try:
+            with open("/etc/resolv.conf", errors="replace") as file:
+                machine = file.read()
+        except FileNotFoundError:
+            machine = ""
         os.makedirs(directory, 0o755)
         endpoints = [endpoint] if endpoint else []
         texts = {

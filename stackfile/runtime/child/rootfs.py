@@ -145,13 +145,15 @@ def _mount_sys(container: Instructions, root: int) -> None:
         os.mkdir(name, 0o755, dir_fd=view)
     kept = os.dup(view)
     _place(view, root, "/sys/fs/cgroup")
-    for name, controllers in container.cgroup.views:
-        with FileSystem("cgroup") as fs:
-            for controller in controllers.split(","):
-                fs.flag(controller)
-            _place(fs.mount(_CLOSED | read_only), root, f"/sys/fs/cgroup/{name}")
-    if read_only:
-        mounts.set_attributes(kept, add=ATTR_RDONLY, subject="/sys/fs/cgroup")
+    # The container's own groups, which is what mounting the hierarchies in its cgroup namespace would show, but fewer
+    # calls.
+    for (name, _), path in zip(container.cgroup.views, container.cgroup.paths, strict=True):
+        group = mounts.clone_tree(path, recursive=False)
+        mounts.attach_at(group, name, kept)
+        os.close(group)
+    mounts.set_attributes(
+        kept, add=_CLOSED | read_only, propagation=mounts.MS_PRIVATE, recursive=True, subject="/sys/fs/cgroup"
+    )
     os.close(kept)
 
 
