@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from typing import cast
 
@@ -17,6 +17,8 @@ from stackfile.errors import ActionError, ConflictError
 from stackfile.kernel.namespace import inside
 from stackfile.model.container import ExecSpec, NetworkRecord
 from stackfile.model.stack import Attachment, Port
+from stackfile.paths import RunPaths
+from stackfile.supervisor.client import Supervisor
 from tests.integration.engines import busybox, engine, spec
 
 pytestmark = pytest.mark.root
@@ -63,6 +65,22 @@ async def connected(address: str, port: int) -> str:
     said = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return said.decode()
+
+
+async def eventually(address: str, port: int) -> str:
+    """The same, as soon as there is somebody."""
+    for _ in range(100):
+        with suppress(OSError, TimeoutError):
+            if said := await connected(address, port):
+                return said
+        await asyncio.sleep(0.05)
+    return ""
+
+
+async def killed(made: EmbeddedEngine, name: str) -> None:
+    """Kill one of the engine's processes; its supervisor starts another one."""
+    with closing(Supervisor(RunPaths(made.settings.run).supervisor)) as supervisor:
+        os.kill(supervisor.status()[name].pid, 9)
 
 
 async def refused(address: str, port: int) -> bool:
@@ -144,6 +162,9 @@ def test_both_families_and_every_way_to_publish() -> None:
                     assert await connected("::1", six_port) == "here"
                     if endpoint.ipv6:
                         assert await connected(endpoint.ipv6, 80) == "here"
+                    else:
+                        await killed(made, "resolver")
+                        assert await eventually("::1", any_port) == "here"
                 for address in (gateways[0], "::1"):
                     assert await refused(address, loop_port)
                 assert await refused("127.0.0.1", six_port)

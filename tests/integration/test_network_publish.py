@@ -102,6 +102,15 @@ def test_connection_outlives_the_change_of_backends(lab: Lab, replicas: list[Hos
     connection.close()
 
 
+def ask(client: socket.socket) -> bytes:
+    """The answer to a question that is asked again and again."""
+    for _ in range(20):
+        client.send(b"question")
+        with suppress(TimeoutError):
+            return client.recv(100)
+    return b""
+
+
 def heard(client: socket.socket, server: socket.socket) -> tuple[str, int]:
     """The address from which the server gets the client's question; a thread may take a moment to lead it there."""
     server.settimeout(0.1)
@@ -136,10 +145,7 @@ def test_udp_client_follows_the_backend(
     publish(lab, protocol="udp")
     client.settimeout(0.1)
     with pytest.raises(ConnectionRefusedError):
-        for _ in range(20):
-            client.send(b"question")
-            with suppress(TimeoutError):
-                client.recv(100)
+        ask(client)
     for sock in (client, *servers):
         sock.close()
 
