@@ -24,7 +24,8 @@ class Check(NamedTuple):
 
 def checks(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
     """All checks, for the namespace of the calling thread. `bridges` are our own; `ours` is our table."""
-    return [_namespaces(), _nftables(ours), _forwarding(bridges), _bridge_calls(), *_firewalls(kernel, ours, bridges)]
+    machine = [_namespaces(), _nftables(ours), _forwarding(bridges), _ipv6(), _bridge_calls()]
+    return [*machine, *_firewalls(kernel, ours, bridges)]
 
 
 def _namespaces() -> Check:
@@ -53,6 +54,14 @@ def _forwarding(bridges: list[str]) -> Check:
     if on or not bridges:
         return Check("ip_forward", OK, "on" if on else "off; switched on with the first network", "")
     return Check("ip_forward", WARNING, "off, though there are networks", "sysctl -w net.ipv4.ip_forward=1")
+
+
+def _ipv6() -> Check:
+    value = sysctl.read("ipv6/conf/all/disable_ipv6")
+    if not value:
+        return Check("IPv6", WARNING, "this kernel has none", "boot without ipv6.disable=1 for networks with IPv6")
+    found = "on" if value == "0" else "switched off; networks with IPv6 switch it on for their bridges"
+    return Check("IPv6", OK, found, "")
 
 
 def _bridge_calls() -> Check:

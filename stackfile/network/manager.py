@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from stackfile.errors import ConflictError, KernelError
+from stackfile.errors import ActionError, ConflictError, KernelError
 from stackfile.kernel import conntrack
 from stackfile.kernel import nftables as nft
 from stackfile.kernel.netlink import ROUTE, NetlinkSocket
@@ -136,6 +136,8 @@ class NetworkManager:
         uses already, or an interface of others has the bridge's name; ActionError (`bad-request`) for a bad option.
         """
         options.check(network)
+        if _has_ipv6(network) and not sysctl.read("ipv6/conf/all/disable_ipv6"):
+            raise ActionError("action-failed", f"network {network.name} cannot have IPv6", cause="this kernel has none")
         record = self._named(network)
         with self._lock:
             exists = any(bridge.name == record.interface for bridge in self._bridges())

@@ -23,7 +23,7 @@ def encode(record: NetworkRecord, members: Sequence[ContainerRecord] = ()) -> di
         "Created": times.or_zero(record.created),
         "Scope": record.scope,
         "Driver": record.driver,
-        "EnableIPv6": record.enable_ipv6,
+        "EnableIPv6": record.enable_ipv6 or any(":" in subnet for subnet in record.subnets),
         "IPAM": {"Driver": "default", "Options": None if record.name in BUILT_IN else {}, "Config": _ipam(record)},
         "Internal": record.internal,
         "Attachable": record.attachable,
