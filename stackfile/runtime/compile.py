@@ -134,7 +134,7 @@ def compile_container(
         stdin_open=spec.stdin_open,
         run_dir=run_dir,
         logs=_logs(spec.log, log_dir),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_without_effect(spec, cgroup)),
     )
 
 
@@ -298,6 +298,17 @@ def _tmpfs(mount: Mount) -> TmpfsMount:
     if mount.read_only:
         options = (*options, "ro")
     return TmpfsMount(target=mount.target, size=mount.tmpfs_size, mode=mount.tmpfs_mode, options=options)
+
+
+def _without_effect(spec: ContainerSpec, cgroup: CgroupHandle) -> list[str]:
+    """What cgroup v2 has no file for."""
+    if cgroup.version != 2:
+        return []
+    asked = {
+        "mem_swappiness": spec.resources.swappiness is not None,
+        "oom_kill_disable": spec.resources.oom_kill_disable,
+    }
+    return [f"{key} has no effect with cgroup v2" for key, wanted in asked.items() if wanted]
 
 
 def _logs(log: LogConfig, directory: str) -> Logs:

@@ -298,6 +298,12 @@ def _another_stack(box: Box, inside: Inside) -> None:
     assert found.split() == ["s3crethellomine", "found"]
     plan = json.loads(box.run(*other, "plan", "--json").stdout)
     assert [action for action in plan["actions"] if action["action"] != "keep"] == []
+    hook = "    post_start: [{command: [sh, -c, 'echo bad; exit 3']}]\n"
+    (box.directory / "other.stack.yaml").write_text(
+        OTHER.replace("    image: work/app\n", f"    image: work/app\n{hook}")
+    )
+    result = box.run(*other, "up", "--force-recreate", code=1)
+    assert "exited with 3" in result.stdout + result.stderr
     box.run(*other, "down", "-v")
     missing = OTHER.replace("secret: pw}", "secret: nope}")
     (box.directory / "other.stack.yaml").write_text(missing)

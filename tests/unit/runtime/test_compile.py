@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stackfile.errors import ActionError
 from stackfile.images.snapshots import RootMount
-from stackfile.model.container import ContainerSpec, ExecSpec
+from stackfile.model.container import ContainerSpec, ExecSpec, LogConfig
 from stackfile.model.image import ImageConfig
-from stackfile.model.stack import Mount, Ulimit
+from stackfile.model.stack import Mount, Resources, Ulimit
 from stackfile.runtime import codec
 from stackfile.runtime.compile import command, compile_container, compile_exec, signal_number
 from stackfile.runtime.instructions import (
     Account,
     BindMount,
     CgroupHandle,
+    Device,
     ExecInstructions,
     Instructions,
     Rlimit,
@@ -163,3 +165,22 @@ def test_signals(name: str, number: int) -> None:
 def test_unknown_signals(name: str) -> None:
     with pytest.raises(ActionError):
         signal_number(name)
+
+
+def test_what_a_version_of_cgroups_lacks_is_told() -> None:
+    spec = replace(RUN, resources=Resources(swappiness=0, oom_kill_disable=True))
+    assert compiled(spec).warnings == ()
+    assert len(compiled(spec, cgroup=CgroupHandle(version=2, paths=("/x",))).warnings) == 2
+
+
+def test_sharing_and_devices() -> None:
+    null = Device(path="/dev/null", kind="c", major=9, minor=9)
+    made = compiled(
+        replace(RUN, uts_mode="host", cgroup_mode="host", log=LogConfig(driver="none")),
+        devices=(null,),
+        join_pid="a" * 64,
+        join_ipc="b" * 64,
+    )
+    assert (made.uts_host, made.cgroup_host, made.join_pid[:1], made.join_ipc[:1]) == (True, True, "a", "b")
+    assert [device.major for device in made.devices if device.path == "/dev/null"] == [9], "one node a path"
+    assert made.logs.max_files == 1
