@@ -36,6 +36,10 @@ class Job:
     still: bool = False
     deadline: float = 0.0
     """When to kill it (monotonic); 0: never."""
+    gone: bool = False
+    """The client has closed."""
+    done: bool = False
+    """The worker has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Zygote:
             data, fds = b"", []
         if not data:
             self._gone(job)
-        elif job.pid:
+        elif job.done or job.pid:
             _close(fds)
             self._control(job, data)
         else:
@@ -152,6 +156,7 @@ class Zygote:
     def _gone(self, job: Job) -> None:
         """The client has closed: after the end of its command, or too early."""
         self._epoll.unregister(job.connection)
+        job.gone = True
         if job.pid:
             self._vanish(job)
         else:
@@ -170,6 +175,7 @@ class Zygote:
         grant = -1
         if hello.terminal:
             grant, job.grant = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(job.grant, False)
         try:
             job.pid = self._give(Request(hello, who, job.connection, fds, grant)) or self._fork(
                 job.connection, lambda: Request(hello, who, job.connection, fds, grant)
@@ -239,6 +245,8 @@ class Zygote:
 
     def _control(self, job: Job, data: bytes) -> None:
         kind, value = data[:1], data[1:]
+        if job.done:
+            return
         if kind == protocol.SIGNAL and value and value[0] in protocol.HANDED_ON:
             _signal(job, value[0], group=value[0] in protocol.TO_GROUP)
         elif kind == protocol.STOP:
@@ -249,7 +257,10 @@ class Zygote:
             job.still = False
             _signal(job, signal.SIGCONT, group=True)
         elif kind in (protocol.GRANT, protocol.DENY) and job.grant >= 0:
-            os.write(job.grant, kind)
+            try:
+                os.write(job.grant, kind)
+            except OSError:
+                pass  # the worker has ended, or nobody asked
 
     def _vanish(self, job: Job) -> None:
         if not job.deadline:
@@ -278,8 +289,14 @@ class Zygote:
                 _say(job, protocol.KILLED + bytes((os.WTERMSIG(status),)))
             else:
                 _say(job, protocol.EXITED + bytes((os.WEXITSTATUS(status),)))
-            self._forget(job)
+            self._done(job)
             self._refill = 0.0
+
+    def _done(self, job: Job) -> None:
+        """Its client closes, having read the end: a close of ours could take unread messages for a reason to reset."""
+        job.pid, job.done = 0, True
+        if job.gone:
+            self._forget(job)
 
     def _spare_ended(self, pid: int) -> None:
         if self._spare is not None and self._spare.pid == pid:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import stackfile
 from tests.conftest import CLIENT
 from tests.integration.workers import Workers, wait_for, workers
 
@@ -136,6 +137,26 @@ def test_another_version_runs_alone(pool: Workers) -> None:
         client.connect(f"{pool.directory}/worker.sock")
         client.send(os.urandom(4000))
         assert client.recv(16) == b"n"
+
+
+def test_nonsense_after_the_first_message(pool: Workers) -> None:
+    """Grants that nobody asked for, signals that are not handed on: the loop takes no harm."""
+    master, terminal = os.openpty()
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(f"{pool.directory}/worker.sock")
+        command = os.memfd_create("command")
+        os.write(command, b"1\0x\0import time; time.sleep(0.3)")
+        hello = b"\0".join((b"stackfile", stackfile.__version__.encode(), b"22", b"tty"))
+        socket.send_fds(client, [hello], [command, os.open("/", os.O_PATH), terminal, writer, writer])
+        assert client.recv(16) == b"y"
+        for _ in range(70_000):
+            client.send(b"g")
+        for message in (b"k", b"k\x09", b"k\x13", b"?", b"x", b"d" * 3000):
+            client.send(message)
+        assert client.recv(16) == b"x\0"
+    for fd in (master, terminal, reader, writer, command):
+        os.close(fd)
 
 
 def test_a_silent_client_holds_up_nobody(pool: Workers) -> None:
