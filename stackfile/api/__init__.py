@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackfile.api.client import Client
     from stackfile.api.hijacked import Hijacked
+    from stackfile.api.history import LastChange, last_change
     from stackfile.api.inputs import RecordingReader
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Client": "stackfile.api.client",
     "Hijacked": "stackfile.api.hijacked",
+    "LastChange": "stackfile.api.history",
     "LoadOptions": "stackfile.language",
     "LogLine": "stackfile.api.replies",
     "Ping": "stackfile.api.replies",
@@ -35,6 +37,7 @@ _HOMES = {
     "error_from_plain": "stackfile.wire",
     "from_document": "stackfile.wire",
     "graph": "stackfile.api.stacks",
+    "last_change": "stackfile.api.history",
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
     "read_plan": "stackfile.wire",
@@ -45,6 +48,7 @@ _HOMES = {
 __all__ = [
     "Client",
     "Hijacked",
+    "LastChange",
     "LoadOptions",
     "LogLine",
     "Ping",
@@ -57,6 +61,7 @@ __all__ = [
     "error_from_plain",
     "from_document",
     "graph",
+    "last_change",
     "load",
     "plan",
     "read_plan",

@@ -81,9 +81,15 @@ class Machine:
         self.box.run("up", cwd=self.box.directory / name)
 
     def kernel(self) -> set[str]:
-        """Our links, cgroups of containers, and reserved ports."""
+        """Our bridges and what is at them (pairs that wait for a container are at none), cgroups of containers."""
         settings = self.box.settings
-        links = {f"link {name}" for name in os.listdir("/sys/class/net") if name.startswith(settings.bridge_prefix)}
+        net = "/sys/class/net"
+        links = {
+            f"link {name}"
+            for name in os.listdir(net)
+            if name.startswith(settings.bridge_prefix)
+            and any(os.path.exists(f"{net}/{name}/{part}") for part in ("bridge", "master"))
+        }
         roots = [Path("/sys/fs/cgroup", settings.cgroup_parent), *Path("/sys/fs/cgroup").glob(
             f"*/{settings.cgroup_parent}")]  # fmt: skip
         groups = {f"cgroup {path.name}" for root in roots for path in root.glob("*/") if len(path.name) == 64}

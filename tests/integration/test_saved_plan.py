@@ -148,4 +148,8 @@ def test_saved_plans(box: Box) -> None:
     box.run("apply", "change.plan")
     assert box.run("exec", "web", "cat", "/run/secrets/token").stdout == "n3wtoken\n"
     assert box.run("exec", "web", "cat", "/srv/index.html").stdout == "welcome\n"
+    explained = box.run("explain", "web").stdout.splitlines()
+    assert explained[0].startswith("service.web   stack.yaml:")
+    assert "ago by `apply`" in explained[1]
+    assert explained[2:] == ["  next up: nothing", "  image.app: 4 steps, on scratch"]
     assert box.run("up").stdout.count("up to date") == 1

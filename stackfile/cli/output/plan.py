@@ -145,6 +145,11 @@ def _texts(action: Action) -> Iterator[tuple[str, Origin | None]]:
             yield _change(name, before, after, change), change.cause.origin
 
 
+def change_text(change: Change) -> str:
+    """One change: the field, from → to."""
+    return _change(field_name(change.path), change.before, change.after, change)
+
+
 def _change(field: str, before: Any, after: Any, change: Change) -> str:
     if change.sensitive:
         return f"{field}  (content changed)"

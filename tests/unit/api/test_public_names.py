@@ -15,9 +15,9 @@ def test_names_of_the_package() -> None:
 
 def test_names_of_the_api() -> None:
     assert dir(api) == [
-        "Client", "Hijacked", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader", "Warned", "apply",
-        "config", "connect", "error_from_plain", "from_document", "graph", "load", "plan", "read_plan", "to_document",
-        "to_plain",
+        "Client", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader", "Warned",
+        "apply", "config", "connect", "error_from_plain", "from_document", "graph", "last_change", "load", "plan",
+        "read_plan", "to_document", "to_plain",
     ]  # fmt: skip
 
 
