@@ -89,7 +89,7 @@ class Launcher:
             account = self.account(container, root, container.spec.user or image.user)
             files = self._mounts.write_files(container)
             handle = self._core.cgroups.handle(container.id)
-            known = self._compile(container, image, root, account, files, handle)
+            known = self._compile(container, image, root, account, files, handle, again=True)
             self._instructions[container.id] = known
         return known
 
@@ -179,26 +179,29 @@ class Launcher:
         account: Account,
         files: tuple[BindMount, ...],
         handle: CgroupHandle,
+        again: bool = False,
     ) -> Instructions:
+        """`again`: for a container that runs. What it was given at its start may be gone, and is left out."""
+        spec = container.spec
         run_dir = self._core.run_paths.container(container.id)
         return compile_container(
-            container.spec,
+            spec,
             image,
             root,
             identity=container.id,
             hostname=self.hostname(container),
-            environment=process.environment(container.spec, self._mounts.secrets(container)),
-            mounts=(*self._binds(container, image), *files),
+            environment=process.environment(spec, self._mounts.secrets(container)),
+            mounts=(*(self._mounts.binds if again else self._binds)(container, image), *files),
             files_dir=f"{run_dir}/etc",
             log_dir=log_directory(self._core, container.id),
             run_dir=run_dir,
             account=account,
             machine=self.machine,
             cgroup=handle,
-            network="host" if container.spec.network_mode == "host" else "join",
-            devices=devices.resolve(container.spec.devices)[0],
-            join_pid=self._joined(container.spec.pid_mode),
-            join_ipc=self._joined(container.spec.ipc_mode),
+            network="host" if spec.network_mode == "host" else "join",
+            devices=() if again else devices.resolve(spec.devices)[0],
+            join_pid="" if again else self._joined(spec.pid_mode),
+            join_ipc="" if again else self._joined(spec.ipc_mode),
         )
 
     def _joined(self, mode: str) -> str:
