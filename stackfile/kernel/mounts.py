@@ -6,6 +6,7 @@ Every function raises KernelError.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -146,7 +147,8 @@ def overlay(lower: Sequence[str], upper: str, work: str, target: str) -> None:
                 fs.set(option, "off")
             mount = fs.mount()
     except KernelError as error:
-        if "lowerdir+" not in str(error):
+        # Before Linux 6.5 an unknown option is taken as it comes and refused at the end, without its name.
+        if error.errno != errno.EINVAL:
             raise
         return _overlay_by_mount(lower, upper, work, target)
     try:

@@ -72,8 +72,11 @@ class Links:
 
     def addresses(self, index: int = 0) -> list[str]:
         """Addresses with their prefix, `10.89.0.1/24`, of one interface or of all."""
-        rows = (address_of(body) for kind, body in self._ask(all_addresses()) if kind == NEW_ADDRESS)
-        return [address for address, link in rows if index in (0, link)]
+        return [address for address, link in self.placed() if index in (0, link)]
+
+    def placed(self) -> list[tuple[str, int]]:
+        """(address with its prefix, index of its interface) of all interfaces."""
+        return [address_of(body) for kind, body in self._ask(all_addresses()) if kind == NEW_ADDRESS]
 
     def routes(self) -> list[Route]:
         """IPv4 and IPv6 routes of all tables, without default routes."""

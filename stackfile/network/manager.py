@@ -389,8 +389,9 @@ class NetworkManager:
             )
 
     def _check_overlap(self, network: NetworkRecord) -> None:
+        used = self._in_use()
         for subnet in network.subnets:
-            other = subnets.overlapping(subnet, self._in_use())
+            other = subnets.overlapping(subnet, used)
             if other:
                 raise ConflictError(
                     "conflict",
@@ -403,11 +404,10 @@ class NetworkManager:
 
         Raises ConflictError (`conflict`); the bridge is there then, for the caller to undo.
         """
-        links = {link.index: link for link in self._links.all()}
-        own = next(index for index, link in links.items() if link.name == network.interface)
-        older = [index for index in links if index < own]
+        own = next(link.index for link in self._links.all() if link.name == network.interface)
+        older = [address for address, link in self._links.placed() if link < own]
         for subnet in network.subnets:
-            other = subnets.overlapping(subnet, [a for index in older for a in self._links.addresses(index)])
+            other = subnets.overlapping(subnet, older)
             if other:
                 raise ConflictError("conflict", f"subnet {subnet} of network {network.name} was just taken by {other}")
 

@@ -261,14 +261,15 @@ def _mask(paths: tuple[str, ...], root: int) -> None:
         found = inside.lookup(root, path)
         if found is None:
             continue
-        if stat.S_ISDIR(os.fstat(found).st_mode):
-            if empty < 0:
-                empty = _tmpfs(_CLOSED | ATTR_RDONLY, nr_blocks="1")
-            cover = mounts.clone_tree("", recursive=False, directory=empty)
+        directory = stat.S_ISDIR(os.fstat(found).st_mode)
+        if directory and empty < 0:
+            # The first directory gets it, the others its clones: older kernels clone only what is attached.
+            empty = _tmpfs(_CLOSED | ATTR_RDONLY, nr_blocks="1")
+            mounts.attach(empty, found, path)
         else:
-            cover = mounts.clone_tree("", recursive=False, directory=null)
-        mounts.attach(cover, found, path)
-        os.close(cover)
+            cover = mounts.clone_tree("", recursive=False, directory=empty if directory else null)
+            mounts.attach(cover, found, path)
+            os.close(cover)
         os.close(found)
     os.close(null)
     if empty >= 0:
