@@ -26,12 +26,21 @@ class Kernel:
     def __init__(self) -> None:
         self.bridges: list[str] = []
         self.fails = False
+        self.taken: list[str] = []
+        """Subnets that somebody else takes after they were chosen."""
 
     def choose_subnet(self, taken: Sequence[str]) -> tuple[str, str]:
         number = len(taken)
         return f"10.9.{number}.0/29", f"10.9.{number}.1"
 
+    def bridge_name(self, record: NetworkRecord) -> str:
+        return f"sf{record.id[:10]}"
+
     def create(self, record: NetworkRecord) -> NetworkRecord:
+        if record.subnets[0] in self.taken:
+            self.taken.remove(record.subnets[0])
+            self.bridges.append(record.name)
+            raise ConflictError("conflict", "taken meanwhile")
         self.bridges.append(record.name)
         if self.fails:
             raise ActionError("kernel", "no address today")
@@ -149,3 +158,17 @@ def test_conflicts_are_conflicts(networks: Networks) -> None:
     create(networks, "n")
     with pytest.raises(ConflictError):
         create(networks, "n")
+
+
+def test_a_chosen_subnet_that_somebody_took_is_chosen_again(networks: Networks, kernel: Kernel) -> None:
+    kernel.taken = ["10.9.0.0/29", "10.9.0.0/29"]
+    assert create(networks, "a").subnets == ("10.9.0.0/29",)
+    assert kernel.bridges == ["a"]
+    kernel.taken = ["10.8.0.0/29"]
+    with pytest.raises(ConflictError):
+        create(networks, "b", subnets=("10.8.0.0/29",))
+    kernel.taken = ["10.9.1.0/29"] * 9
+    with pytest.raises(ConflictError):
+        create(networks, "c")
+    assert kernel.bridges == ["a"]
+    assert [record.name for record in networks.list()] == ["a"]
