@@ -48,8 +48,9 @@ def shell(pool: Workers, request: pytest.FixtureRequest) -> Iterator[pexpect.spa
     arguments = ["--norc", "--noediting", "-i"] if request.param == "bash" else ["-i"]
     environment = {**pool.environment, "PS1": PROMPT, "PATH": f"{pool.directory}:{os.environ['PATH']}"}
     environment.pop("ENV", None)
-    child = pexpect.spawn(request.param, arguments, env=environment, timeout=8, encoding="utf-8", dimensions=(30, 90))
-    child.setecho(False)
+    child = pexpect.spawn(
+        request.param, arguments, env=environment, timeout=8, encoding="utf-8", dimensions=(30, 90), echo=False
+    )
     child.expect_exact(PROMPT)
     yield child
     child.sendline("exit")
