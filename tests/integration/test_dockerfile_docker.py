@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.integration.daemons import Served, needs_docker, served
+from tests.peers import busybox_tar
+from tests.registry import LAYER, registry
 
 __all__ = ["served"]
 pytestmark = [pytest.mark.root, pytest.mark.peer, needs_docker]
@@ -34,8 +39,9 @@ CMD ["/word", "/etc/motd"]
 """
 
 
-def _build(served: Served, directory: Path, *args: str, code: int = 0) -> str:
-    done = served.docker("build", *args, str(directory), code=code)
+def _build(served: Served, directory: Path, *args: str, code: int = 0, config: Path | None = None) -> str:
+    options = ("--config", str(config)) if config else ()
+    done = served.docker(*options, "build", *args, str(directory), code=code)
     return done.stdout + done.stderr
 
 
@@ -78,3 +84,18 @@ def test_failures(served: Served, tmp_path: Path) -> None:
     file.write_text("FROM busybox\nCOPY nothing /\n")
     assert "no nothing" in _build(served, tmp_path, code=1)
     assert "unknown-file" in _build(served, tmp_path, "-f", str(tmp_path / "unknown-file"), code=1)
+
+
+def test_a_base_behind_a_login(served: Served, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry", users={"user": "word"}) as guarded:
+        tar = busybox_tar()
+        guarded.push_image("base", "1", [(tar, gzip.compress(tar), f"{LAYER}+gzip")])
+        context, config = tmp_path / "context", tmp_path / "config"
+        context.mkdir()
+        config.mkdir()
+        (context / "Dockerfile").write_text(f'FROM {guarded.host}/base:1\nCMD ["echo", "let in"]\n')
+        assert "registry" in _build(served, context, "-t", "guarded", code=1)
+        word = base64.b64encode(b"user:word").decode()
+        (config / "config.json").write_text(json.dumps({"auths": {guarded.host: {"auth": word}}}))
+        _build(served, context, "-t", "guarded", config=config)
+        assert served.docker("run", "--rm", "guarded").stdout == "let in\n"

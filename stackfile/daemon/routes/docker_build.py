@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,10 +15,11 @@ from aiohttp import web
 from stackfile.daemon import responses
 from stackfile.daemon.dockerjson import image
 from stackfile.daemon.faults import docker_message
+from stackfile.daemon.routes import docker_transfers
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.errors import ActionError, StackError, StackfileError
 from stackfile.language import dockerfile
-from stackfile.model.image import BuildResult
+from stackfile.model.image import BuildResult, RegistryAuth
 from stackfile.model.stack import Build, ImageResource
 from stackfile.provider.engine import BuildStep
 
@@ -30,6 +33,7 @@ async def build(call: Call) -> web.StreamResponse:
     """The context is the body, a tar archive. What is wrong before the first step is an answer, the rest is told in
     the stream.
     """
+    credentials = _credentials(call)
     resource = await _resource(call)
     assert resource.build is not None
     dockerfile.parse(resource.build.text, resource.build.dockerfile)
@@ -49,6 +53,7 @@ async def build(call: Call) -> web.StreamResponse:
                 no_cache=call.flag("nocache"),
                 progress=lambda text: say(f"{text}\n"),
                 report=lambda step: say(_step(step)),
+                credentials=credentials,
             )
         finally:
             lines.put_nowait(None)
@@ -93,6 +98,24 @@ async def _resource(call: Call) -> ImageResource:
         extra_hosts=tuple(item.replace(":", "=", 1) for item in call.text("extrahosts").split(",") if item),
     )
     return ImageResource(name=_NAME, tags=tags, build=build)
+
+
+def _credentials(call: Call) -> dict[str, RegistryAuth]:
+    """The X-Registry-Config header: by registry, what its client is logged in with. Never part of an error."""
+    header = call.request.headers.get("X-Registry-Config", "")
+    try:
+        plain = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)) or b"{}")
+    except (ValueError, binascii.Error):
+        plain = None
+    if not isinstance(plain, dict) or not all(isinstance(value, dict) for value in plain.values()):
+        raise ActionError("bad-request", "the X-Registry-Config header is malformed")
+    return {_registry(name): docker_transfers.decoded(value) for name, value in plain.items()}
+
+
+def _registry(name: str) -> str:
+    """`https://index.docker.io/v1/`, the key of Docker's own registry, is docker.io to everything else."""
+    host = name.partition("://")[2].partition("/")[0] or name
+    return "docker.io" if host == "index.docker.io" else host
 
 
 def _network(call: Call) -> str:

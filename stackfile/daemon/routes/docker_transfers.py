@@ -155,7 +155,7 @@ async def login(call: Call) -> web.StreamResponse:
     host = host.partition("/")[0]
     domain = "docker.io" if host in ("", "index.docker.io") else host
     try:
-        await call.services.engine.registry_check(domain, _decoded(body))
+        await call.services.engine.registry_check(domain, decoded(body))
     except ActionError as error:
         if error.reason != "registry-denied":
             raise
@@ -174,10 +174,10 @@ def _auth(call: Call) -> RegistryAuth:
         plain = None
     if not isinstance(plain, dict):
         raise ActionError("bad-request", "the X-Registry-Auth header is malformed")
-    return _decoded(plain)
+    return decoded(plain)
 
 
-def _decoded(plain: dict[str, Any]) -> RegistryAuth:
+def decoded(plain: dict[str, Any]) -> RegistryAuth:
     return RegistryAuth(
         username=values.text(plain, "username"),
         password=values.text(plain, "password"),
