@@ -254,3 +254,9 @@ def test_every_kind_of_tampering(box: Box) -> None:
         assert "drift: " in box.run("plan").stdout
         box.run("up")
         assert box.run("drift", "--exit-code").stdout == "p is as it was applied.\n"
+
+        # scaling is no drift: that number was applied, until the next up
+        box.run("scale", "web=1")
+        assert box.run("drift", "--exit-code").stdout == "p is as it was applied.\n"
+        box.run("up")
+        assert len(world.containers()) == 3
