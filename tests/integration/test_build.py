@@ -15,6 +15,7 @@ import pytest
 
 from stackfile.build.builder import Builder
 from stackfile.build.contexts import ContextStore
+from stackfile.build.host.tree import resolve_step as tree_of
 from stackfile.images.snapshots import Snapshots
 from stackfile.images.store import ImageStore
 from stackfile.model.stack import ImageResource, Step
@@ -154,3 +155,22 @@ def test_looking_is_quick(bench: Workbench, python: ImageResource) -> None:
         return min(times)
 
     assert asyncio.run(evaluate()) < 0.02
+
+
+def test_packages_and_users(bench: Workbench) -> None:
+    """Files of a package, what its programs load, the links by which they are called, and an account."""
+    step = Step(kind="host", packages=("busybox-static", "nftables"), programs=("sh",), users=("daemon",),
+                exclude=("/usr/share/man", "/usr/share/doc/*"))  # fmt: skip
+    packed = image("packed", step)
+    built = bench.build(packed)
+    script = "nft --version; busybox id daemon; test ! -e /usr/share/man/man1 && echo left out"
+    out = run(bench.images, built.image, "/bin/sh", "-c", script)
+    assert out.startswith("nftables v")
+    assert "uid=1(daemon) gid=1(daemon)" in out
+    assert "left out" in out
+    assert bench.evaluate(packed)["packed"].fresh
+    wider = image("packed", replace(step, dependencies=True, packages=("nftables",)))
+    assert "packages changed" in bench.reasons(wider)[0]
+    tree = tree_of(replace(step, dependencies=True))
+    assert any("/libnftables.so" in file.path for file in tree.files)
+    assert {file.path for file in tree_of(step).files} < {file.path for file in tree.files}
