@@ -47,6 +47,7 @@ TABLE: dict[str, str] = {
     "networks/ipv4": "drop-connections",
     "networks/ipv6": "drop-connections",
     "networks/mac": "drop-connections",
+    "networks/interface": "drop-connections",
     # a new process
     "ulimits": "restart",
     "oom_score_adj": "restart",

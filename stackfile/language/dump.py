@@ -459,6 +459,8 @@ def _attachment(entry: Any) -> Plain | None:
         ipv6_address=entry.ipv6,
         mac_address=entry.mac,
         priority=entry.priority or None,
+        gw_priority=entry.gateway_priority or None,
+        interface_name=entry.interface,
     )
     return plain or None
 

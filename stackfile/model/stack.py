@@ -242,6 +242,10 @@ class Attachment:
     ipv6: str = ""
     mac: str = ""
     priority: int = 0
+    gateway_priority: int = 0
+    """Goes before `priority`, which decides among equals who gives the default route."""
+    interface: str = ""
+    """Name of the interface in the container; empty for the next of eth0, eth1, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

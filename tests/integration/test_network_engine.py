@@ -237,6 +237,10 @@ def test_joining_and_leaving() -> None:
             assert await told(made, shared, "ip addr show eth0") == await told(made, web, "ip addr show eth0")
             none = await start(made, "sleep", "100", name="none", network_mode="none")
             assert (await told(made, none, "ls /sys/class/net")).split() == ["lo"]
+            own = (Attachment(network="one", interface="lan0"), Attachment(network="two", gateway_priority=1))
+            named = await start(made, "sleep", "100", name="named", networks=own)
+            assert (await told(made, named, "ls /sys/class/net")).split() == ["eth0", "lan0", "lo"]
+            assert "dev eth0" in await told(made, named, "ip route | grep default")
             host = await start(made, "sleep", "100", name="host", network_mode="host")
             assert one.interface in await told(made, host, "ls /sys/class/net")
 

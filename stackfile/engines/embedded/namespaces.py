@@ -41,7 +41,9 @@ class Namespaces:
             return None
         if mode.startswith(SHARED):
             return self._join(container, mode.removeprefix(SHARED))
-        ready = self._stock.namespace() if attachments(container) else None
+        wanted = attachments(container)
+        # Those in stock have an eth0: of no use to a container that names its interfaces itself.
+        ready = self._stock.namespace() if wanted and not any(each.interface for each in wanted) else None
         descriptor = ready.wired.netns if ready else self._core.network.new_namespace()
         try:
             self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
@@ -70,14 +72,14 @@ class Namespaces:
         """Add a network to a container; at once when it runs. The one of highest priority gets the default routes."""
         place = container.place
         endpoint = self._networks.endpoint(network, container.id, attachment, None)
-        interface = _free(place.interfaces.values())
+        interface = attachment.interface or _free(place.interfaces.values())
         after = replace(
             place,
             endpoints=(*place.endpoints, endpoint),
             interfaces={**place.interfaces, network.id: interface},
         )
         if container.alive:
-            priorities = {**_priorities(container), attachment.network: attachment.priority}
+            priorities = {**_priorities(container), attachment.network: _priority(attachment)}
             descriptor = self._held(container)
             try:
                 self._core.network.attach(container.id, descriptor, interface, network, endpoint, False)
@@ -196,10 +198,10 @@ class Namespaces:
         container.place = replace(container.place, endpoints=(), interfaces={})
         return self._held(other)
 
-    def _ways_out(self, place: Placement, priorities: Mapping[str, int]) -> dict[int, Endpoint]:
+    def _ways_out(self, place: Placement, priorities: Mapping[str, tuple[int, int]]) -> dict[int, Endpoint]:
         """By family the endpoint that the default route leads through: of highest priority, joined first."""
         ways: dict[int, Endpoint] = {}
-        for endpoint in sorted(place.endpoints, key=lambda one: -priorities.get(one.network, 0)):
+        for endpoint in sorted(place.endpoints, key=lambda one: priorities.get(one.network, (0, 0)), reverse=True):
             network = self._networks.get(endpoint.network_id)
             if network is None or network.internal:
                 continue
@@ -229,7 +231,10 @@ class Namespaces:
             network = self._find(container, attachment.network)
             endpoint = self._networks.endpoint(network, container.id, attachment, previous.get(network.id))
             joined.append((network, endpoint))
-        interfaces = {network.id: f"eth{number}" for number, (network, _) in enumerate(joined)}
+        given = [attachment.interface for attachment in attachments(container)]
+        interfaces: dict[str, str] = {}
+        for (network, _), name in zip(joined, given, strict=True):
+            interfaces[network.id] = name or _free([*interfaces.values(), *given])
         place = replace(container.place, endpoints=tuple(each for _, each in joined), interfaces=interfaces)
         ways = self._ways_out(place, _priorities(container))
         for number, (network, endpoint) in enumerate(joined):
@@ -256,9 +261,13 @@ def _free(taken: Iterable[str]) -> str:
     return next(f"eth{number}" for number in count() if f"eth{number}" not in names)
 
 
-def _priorities(container: Container) -> dict[str, int]:
+def _priorities(container: Container) -> dict[str, tuple[int, int]]:
     """Network's name → priority."""
-    return {attachment.network: attachment.priority for attachment in attachments(container)}
+    return {attachment.network: _priority(attachment) for attachment in attachments(container)}
+
+
+def _priority(attachment: Attachment) -> tuple[int, int]:
+    return (attachment.gateway_priority, attachment.priority)
 
 
 def attachments(container: Container) -> list[Attachment]:

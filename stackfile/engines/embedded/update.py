@@ -195,4 +195,5 @@ class Update:
 
 def _same_place(before: Attachment, after: Attachment) -> bool:
     """Whether only what needs no other address differs."""
-    return replace(before, aliases=after.aliases, priority=after.priority) == after
+    like = replace(before, aliases=after.aliases, priority=after.priority, gateway_priority=after.gateway_priority)
+    return like == after

@@ -19,8 +19,6 @@ DEFAULT_NETWORK = "default"
 _OTHERS = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-zA-Z0-9._-]+")
 _IGNORED = {
     "link_local_ips": "interfaces have the addresses of their network alone",
-    "gw_priority": "the network of the highest `priority` gives the default route",
-    "interface_name": "interfaces are eth0, eth1, …",
     "driver_opts": "a bridge's endpoint has no options",
 }
 
@@ -54,11 +52,21 @@ def _networks(node: Node, context: Context, owner: str) -> tuple[Attachment, ...
                 ipv6=reader.take("ipv6_address", _address, ""),
                 mac=reader.take("mac_address", mac, ""),
                 priority=reader.take("priority", integer, 0),
+                gateway_priority=reader.take("gw_priority", integer, 0),
+                interface=reader.take("interface_name", _interface, ""),
             )
         )
         reader.ignore(owner, _IGNORED, f"networks/{key}/")
         reader.finish()
     return tuple(result)
+
+
+def _interface(node: Node) -> str:
+    value = text(node)
+    if not re.fullmatch(r"[^\s/:]{1,15}", value) or value in (".", "..", "lo"):
+        hint = "at most 15 bytes without blanks, colons and slashes"
+        raise StackError("bad-value", f"not a name of an interface: {value!r}", at=node.place, hint=hint)
+    return value
 
 
 def _address(node: Node) -> str:

@@ -107,7 +107,7 @@ def test_what_has_no_effect_is_accepted_and_remembered(key: str, name: str) -> N
         ("deploy: {resources: {reservations: {cpus: '1'}}}", "/deploy/resources/reservations/cpus"),
         ("deploy: {restart_policy: {delay: 1s}}", "/deploy/restart_policy/delay"),
         ("logging: {driver: syslog}", "/logging/driver"), ("logging: {options: {tag: x}}", "/logging/options/tag"),
-        ("networks: {default: {gw_priority: 1}}", "/networks/default/gw_priority"),
+        ("networks: {default: {link_local_ips: []}}", "/networks/default/link_local_ips"),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_inside(keys: str, path: str) -> None:
@@ -147,3 +147,11 @@ def test_labels_of_files() -> None:
 def test_binds_without_what_is_mounted_below() -> None:
     (mount,) = service("volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]").mounts
     assert not mount.recursive
+
+
+def test_place_in_a_network() -> None:
+    text = "{gw_priority: 3, interface_name: lan0, priority: 2}"
+    stack = load_text(f"services: {{a: {{image: x, networks: {{default: {text}}}}}}}")
+    (place,) = stack.services["a"].networks
+    assert (place.gateway_priority, place.interface, place.priority) == (3, "lan0", 2)
+    assert stack.ignored == ()
