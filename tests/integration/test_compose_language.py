@@ -173,7 +173,7 @@ EXTENDED = {
         include: [{path: part/inc.yaml, env_file: part/inc.env}, more.yaml]
         services:
           a: {extends: {file: part/base.yaml, service: base}, environment: {B: "${SET}"}, ports: ["81:81"]}
-          b: {extends: {service: a}, command: [own], ports: !override ["83:83"], volumes: ["./own:/own"], depends_on: [c]}
+          b: {extends: {service: a}, command: [own], ports: !override ["83:83"], volumes: ["./own:/own"]}
           c: {image: x}
         networks: {n: }
         """,
