@@ -40,6 +40,11 @@ class StatePaths:
         return f"{self.root}/contexts"
 
     @property
+    def caches(self) -> str:
+        """Directories of `RUN --mount=type=cache`: `caches/<hash of the id>/`."""
+        return f"{self.root}/caches"
+
+    @property
     def volumes(self) -> str:
         return f"{self.root}/volumes"
 

@@ -133,7 +133,7 @@ async def _one(mount: RunMount, directory: str, secrets: Mapping[str, str], work
 
 
 async def _cache(mount: RunMount, workshop: Workshop) -> Mount:
-    directory = cache_directory(workshop.images.paths.root, mount)
+    directory = f"{workshop.images.paths.caches}/{hashlib.sha256(mount.id.encode()).hexdigest()[:32]}"
     if not os.path.isdir(directory):
         os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
         os.mkdir(directory)
@@ -142,11 +142,6 @@ async def _cache(mount: RunMount, workshop: Workshop) -> Mount:
         os.chown(directory, mount.uid, mount.gid)
         os.chmod(directory, 0o755 if mount.mode is None else mount.mode)
     return Mount(type="bind", source=directory, target=mount.target, read_only=mount.read_only)
-
-
-def cache_directory(root: str, mount: RunMount) -> str:
-    """Where a cache mount keeps its content: by its id."""
-    return f"{root}/caches/{hashlib.sha256(mount.id.encode()).hexdigest()[:32]}"
 
 
 def _content(mount: RunMount, workshop: Workshop) -> str:
