@@ -6,7 +6,6 @@ Every function raises KernelError.
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -38,6 +37,10 @@ _AT_FDCWD = -100
 _MOVE_FROM_EMPTY_PATH = 0x4
 _MOVE_TO_EMPTY_PATH = 0x40
 _ATTR = struct.Struct("<QQQQ")
+
+
+_RELEASE = tuple(int("".join(filter(str.isdigit, word))) for word in os.uname().release.split("-")[0].split(".")[:2])
+"""Before 6.5 overlay takes unknown options as they come, and refuses them at the end, not saying which."""
 
 
 class FileSystem:
@@ -137,6 +140,8 @@ def overlay(lower: Sequence[str], upper: str, work: str, target: str) -> None:
 
     `lowerdir+` takes any number of layers from Linux 6.7 on; before, mount(2) with its page of options.
     """
+    if _RELEASE < (6, 5):
+        return _overlay_by_mount(lower, upper, work, target)
     try:
         with FileSystem("overlay") as fs:
             for layer in lower:
@@ -147,8 +152,7 @@ def overlay(lower: Sequence[str], upper: str, work: str, target: str) -> None:
                 fs.set(option, "off")
             mount = fs.mount()
     except KernelError as error:
-        # Before Linux 6.5 an unknown option is taken as it comes and refused at the end, without its name.
-        if error.errno != errno.EINVAL:
+        if "lowerdir+" not in str(error):
             raise
         return _overlay_by_mount(lower, upper, work, target)
     try:

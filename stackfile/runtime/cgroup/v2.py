@@ -23,7 +23,7 @@ from stackfile.runtime.cgroup.hierarchy import (
     write_text,
 )
 from stackfile.runtime.cgroup.types import CgroupDetails, CgroupStats, DeviceRule
-from stackfile.runtime.cgroup.v1 import PERIOD, Facts, cpu_time
+from stackfile.runtime.cgroup.v1 import Facts, cpu_time
 from stackfile.runtime.instructions import CgroupHandle
 
 WANTED = ("cpuset", "cpu", "io", "memory", "pids")
@@ -178,8 +178,9 @@ class Tree:
         """Give a fresh group its limits."""
         path = self._path(identity)
         for controller in self._limited():
+            unlimited = controller.files(Resources())
             for file, value in controller.files(resources):
-                if value not in ("max", "0", "\n", f"max {PERIOD}") and os.path.exists(f"{path}/{file}"):
+                if (file, value) not in unlimited and os.path.exists(f"{path}/{file}"):
                     write_text(f"{path}/{file}", value)
 
     def rename(self, old: str, new: str) -> bool:

@@ -157,6 +157,7 @@ def test_v2_limits(v2: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (group / "cpu.max").read_text() == "150000 100000"
     assert (group / "cpu.weight").read_text() == str(weight(512))
     assert (group / "pids.max").read_text() == "9"
+    assert (group / "cpuset.cpus").read_text() == "0"
     assert attached == [(str(group), device_program(DEFAULT_DEVICES))]
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpuset +cpu +io +memory +pids"
     v2.update("c", Resources())
