@@ -99,3 +99,6 @@ def test_a_base_behind_a_login(served: Served, tmp_path: Path) -> None:
         (config / "config.json").write_text(json.dumps({"auths": {guarded.host: {"auth": word}}}))
         _build(served, context, "-t", "guarded", config=config)
         assert served.docker("run", "--rm", "guarded").stdout == "let in\n"
+        before = guarded.requests_for("manifests/1")
+        assert "Pulling" in _build(served, context, "--pull", config=config)
+        assert guarded.requests_for("manifests/1") > before

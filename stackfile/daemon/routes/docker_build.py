@@ -6,18 +6,20 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
+from stackfile.build.dockerfiles import planned
 from stackfile.daemon import responses
 from stackfile.daemon.dockerjson import image
 from stackfile.daemon.faults import docker_message
 from stackfile.daemon.routes import docker_transfers
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.errors import ActionError, StackError, StackfileError
+from stackfile.images import references
 from stackfile.language import dockerfile
 from stackfile.model.image import BuildResult, RegistryAuth
 from stackfile.model.stack import Build, ImageResource
@@ -29,14 +31,15 @@ _NAME = "build"
 
 
 @table.post("/build", stream=True)
-async def build(call: Call) -> web.StreamResponse:
+async def build_image(call: Call) -> web.StreamResponse:
     """The context is the body, a tar archive. What is wrong before the first step is an answer, the rest is told in
     the stream.
     """
     credentials = _credentials(call)
     resource = await _resource(call)
-    assert resource.build is not None
-    dockerfile.parse(resource.build.text, resource.build.dockerfile)
+    build = resource.build
+    assert build is not None
+    dockerfile.parse(build.text, build.dockerfile)
     response = await responses.stream(call.request, "application/json")
     quiet = call.flag("q")
     lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -47,6 +50,8 @@ async def build(call: Call) -> web.StreamResponse:
 
     async def work() -> BuildResult:
         try:
+            if call.flag("pull"):
+                await _pull(call, build, credentials, say)
             return await call.services.engine.image_build(
                 {_NAME: resource},
                 _NAME,
@@ -73,6 +78,14 @@ async def build(call: Call) -> web.StreamResponse:
         with suppress(asyncio.CancelledError, StackfileError):
             await task
     return response
+
+
+async def _pull(call: Call, build: Build, credentials: Mapping[str, RegistryAuth], say: Callable[[str], None]) -> None:
+    """`--pull`: what registries have now counts, whatever is here."""
+    for name in planned(build).images:
+        say(f"Pulling {name}\n")
+        auth = credentials.get(references.parse(name).domain, RegistryAuth())
+        await call.services.engine.image_pull(name, auth=auth)
 
 
 async def _resource(call: Call) -> ImageResource:
