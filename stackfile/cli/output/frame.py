@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -26,6 +27,13 @@ class Frame:
         self._drawn = [columns(line) for line in cut]
         self._console.out.write(text)
         self._console.out.flush()
+
+    def fitted(self, line: str) -> str:
+        """`line` without the room between its columns where the terminal is too narrow for it."""
+        if columns(line) < (self._console.width(self._console.out) or 80):
+            return line
+        head = line[: len(line) - len(line.lstrip(" "))]
+        return head + re.sub(" {3,}", "  ", line[len(head) :])
 
     @property
     def room(self) -> int:

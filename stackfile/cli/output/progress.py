@@ -165,7 +165,8 @@ class TtyProgress(Progress):
     def _line(self, row: Row) -> str:
         now = time.monotonic()
         seconds = None if row.finished else now - self._began.get(row.base, now)
-        return row_line(row, self.console, max(_ADDRESS, self.rows.width), seconds, int(now / _TICK))
+        line = row_line(row, self.console, max(_ADDRESS, self.rows.width), seconds, int(now / _TICK))
+        return self._frame.fitted(line)
 
 
 class JsonProgress(Progress):
