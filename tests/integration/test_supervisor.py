@@ -273,9 +273,9 @@ def test_it_is_a_daemon_of_its_own(engine: Supervisor) -> None:
         assert "/engine" in Path(f"/proc/{child}/cgroup").read_text()
 
 
-@pytest.mark.parametrize("name", ["daemon", "resolver", "shim"])
+@pytest.mark.parametrize("name", ["daemon", "resolver", "shim", "worker"])
 def test_killed_children_come_back(engine: Supervisor, name: str) -> None:
-    before = engine.status()[name]
+    before = wait_for(lambda: (row := engine.status()[name]).pid and row)
     os.kill(before.pid, signal.SIGKILL)
     after = wait_for(lambda: (row := engine.status()[name]).pid not in (0, before.pid) and row)
     assert after.restarts == before.restarts + 1
