@@ -18,6 +18,11 @@ from stackfile.daemon import responses
 
 _logger = log.get(__name__)
 _READ_LIMIT = 256 * 1024
+_LOSES_BYTES = "docker-sdk-python"
+_HEAD_START = 0.02
+"""Seconds between the head and the first byte for a client that drops what arrives together with the head (docker-py
+reads the head through a buffer and then goes on with the bare socket).
+"""
 _VANISHED_EVERY = 1.0
 """Seconds between looks at a connection whose other side sends nothing more: no event tells that it has gone."""
 
@@ -146,6 +151,8 @@ async def take_over(request: web.BaseRequest, speak: Callable[[Session], Awaitab
     transport.set_protocol(session)
     transport.resume_reading()
     transport.write(_head(request))
+    if request.headers.get("User-Agent", "").startswith(_LOSES_BYTES):
+        await asyncio.sleep(_HEAD_START)
     try:
         await speak(session)
     except ConnectionError:
