@@ -6,6 +6,7 @@ import errno
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,6 +40,8 @@ from stackfile.network.publication import PortKey, Publication
 from stackfile.network.publisher import Publisher
 from stackfile.network.reservation import Holder, Reservations
 
+_RACE = 0.25
+"""Seconds for which a younger bridge of the same subnet may still give way."""
 _CREATE, _REMOVE = "network.create", "network.remove"
 _MANY = 2000
 """Tracked connections above which forgetting some is left to a thread (7 µs each)."""
@@ -402,14 +405,28 @@ class NetworkManager:
     def _check_race(self, network: NetworkRecord) -> None:
         """Another engine may have taken the same subnet since we looked: whose bridge is younger gives way.
 
-        Raises ConflictError (`conflict`); the bridge is there then, for the caller to undo.
+        The younger one may have looked before our address was there, and stay: then we go. Raises ConflictError
+        (`conflict`); the bridge is there then, for the caller to undo.
         """
+        deadline = time.monotonic() + _RACE
+        while True:
+            older, younger = self._others(network)
+            if not older and not younger:
+                return
+            if older or time.monotonic() > deadline:
+                cause = f"by {older or younger}"
+                raise ConflictError("conflict", f"subnets of network {network.name} were just taken", cause=cause)
+            time.sleep(_RACE / 50)
+
+    def _others(self, network: NetworkRecord) -> tuple[str, str]:
+        """An address in the network's subnets of an older link than its bridge, and one of a younger link."""
         own = next(link.index for link in self._links.all() if link.name == network.interface)
-        older = [address for address, link in self._links.placed() if link < own]
-        for subnet in network.subnets:
-            other = subnets.overlapping(subnet, older)
-            if other:
-                raise ConflictError("conflict", f"subnet {subnet} of network {network.name} was just taken by {other}")
+        placed = self._links.placed()
+        found = []
+        for some in ([a for a, link in placed if link < own], [a for a, link in placed if link > own]):
+            overlaps = (subnets.overlapping(subnet, some) for subnet in network.subnets)
+            found.append(next(filter(None, overlaps), ""))
+        return found[0], found[1]
 
     def _in_use(self) -> list[str]:
         return [*(route.destination for route in self._links.routes()), *self._links.addresses()]
