@@ -140,12 +140,13 @@ def test_both_families_and_every_way_to_publish() -> None:
             six = await made.network_get("six")
             assert six.subnets[1].startswith(f"fd89:{number:x}:")
             await made.network_create(NetworkRecord(id="", name="four"))
-            any_port, loop_port, udp_port, six_port = (free_port() for _ in range(4))
+            any_port, loop_port, udp_port, six_port, four_port = (free_port() for _ in range(5))
             ports = (
                 Port(target=80, published=any_port),
                 Port(target=80, published=loop_port, host_ip="127.0.0.1"),
                 Port(target=53, published=udp_port, protocol="udp"),
                 Port(target=80, published=six_port, host_ip="::1"),
+                Port(target=80, published=four_port, host_ip="0.0.0.0"),
             )
             for network in ("four", "six"):
                 place = (Attachment(network=network),)
@@ -159,6 +160,9 @@ def test_both_families_and_every_way_to_publish() -> None:
                         assert await connected(address, any_port) == "here", (network, address)
                         assert await asyncio.to_thread(ask_udp, address, udp_port) == "question", (network, address)
                     assert await connected("127.0.0.1", loop_port) == "here"
+                    assert await connected(gateways[0], four_port) == "here"
+                    for address in ("::1", *gateways[1:]):
+                        assert await refused(address, four_port)
                     assert await connected("::1", six_port) == "here"
                     if endpoint.ipv6:
                         assert await connected(endpoint.ipv6, 80) == "here"

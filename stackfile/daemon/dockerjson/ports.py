@@ -81,7 +81,12 @@ def network_ports(record: ContainerRecord, image_ports: tuple[str, ...]) -> dict
 def _everywhere(record: ContainerRecord, port: PublishedPort) -> bool:
     """Whether a port was asked for without an address: then it is published for IPv4 and IPv6."""
     asked = [item for item in record.spec.ports if (item.target, item.protocol) == (port.target, port.protocol)]
-    return any(not item.host_ip and item.published in (0, port.published) for item in asked) or not asked
+    return any(not item.host_ip and _includes(item, port.published) for item in asked) or not asked
+
+
+def _includes(asked: Port, number: int) -> bool:
+    """Whether a host port may have come of what was asked for: chosen by the engine, of a range, or the port itself."""
+    return asked.published == 0 or asked.published <= number <= max(asked.published, asked.published_last)
 
 
 def summary(record: ContainerRecord, image_ports: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from stackfile.model.container import Endpoint, PublishedPort
 from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Port
 from stackfile.network.manager import NetworkManager
-from stackfile.network.publication import Backends, PortKey, Publication
+from stackfile.network.publication import ANY, Backends, PortKey, Publication, of_version
 from stackfile.network.reservation import holder_key
 from stackfile.network.resolver_client import ResolverClient
 from stackfile.store.rows import PortRow
@@ -26,6 +26,8 @@ class _Reservation:
 
     owner: str
     targets: dict[str, int] = field(default_factory=dict)
+    only4: bool = False
+    """It was asked for at 0.0.0.0: as in Docker, IPv6 is not meant then (the port is kept free there all the same)."""
 
 
 class Ports:
@@ -55,7 +57,7 @@ class Ports:
             owner = self._owner(container, port.published, port.target, port.protocol)
             key = PortKey(port.protocol, port.host_ip, port.published).normal()
             self._manager.reserve(owner, key.protocol, key.host_ip, key.host_port)
-            self._note(key, owner, container, port.target)
+            self._note(key, owner, container, port.target, _meant_for_ipv4(container, port))
 
     def release(self, container: Container) -> None:
         """Give back the container's ports; one that other replicas share stays with them."""
@@ -127,7 +129,7 @@ class Ports:
         number = self._choose(container, owner, port)
         key = PortKey(port.protocol, port.host_ip, number).normal()
         self._run.put_port(PortRow(owner, key.protocol, key.host_ip, key.host_port))
-        self._note(key, owner, container, port.target)
+        self._note(key, owner, container, port.target, port.host_ip == ANY)
         return PublishedPort(
             target=port.target, published=number, host_ip=port.host_ip or "0.0.0.0", protocol=port.protocol
         )
@@ -152,8 +154,8 @@ class Ports:
                     raise
         raise ActionError("port-taken", f"no port from {whole[0]} to {whole[-1]} is free", cause="all are in use")
 
-    def _note(self, key: PortKey, owner: str, container: Container, target: int) -> None:
-        self._reservations.setdefault(key, _Reservation(owner)).targets[container.id] = target
+    def _note(self, key: PortKey, owner: str, container: Container, target: int, only4: bool) -> None:
+        self._reservations.setdefault(key, _Reservation(owner, only4=only4)).targets[container.id] = target
 
     def _give_back(self, key: PortKey) -> None:
         for owner, held in self._manager.reservations():
@@ -176,12 +178,14 @@ class Ports:
             for container, target in self._askable(reservation)
             for address in _addresses(self._place(container))
         )
+        if reservation.only4:
+            backends = of_version(backends, 4)
         return Publication(key.protocol, key.host_ip, key.host_port, backends)
 
     def _outward(self, key: PortKey, reservation: _Reservation) -> Backends:
         """Backends for the relay, whose connections come from the machine: none in an internal network."""
-        backends = []
-        for container, target in self._askable(reservation):
+        backends: list[tuple[str, int]] = []
+        for container, target in () if reservation.only4 else self._askable(reservation):
             endpoint = self._place(container)
             network = self._networks.get(endpoint.network_id) if endpoint else None
             if network is not None and not network.internal:
@@ -220,6 +224,13 @@ def wanted(container: Container, image: ImageConfig) -> Iterable[Port]:
         if found[0] and found not in named:
             named.add(found)
             yield Port(target=found[0], protocol=found[1])
+
+
+def _meant_for_ipv4(container: Container, port: PublishedPort) -> bool:
+    """Whether a port that is published was asked for at 0.0.0.0 and not without an address."""
+    asked = [one for one in container.spec.ports if (one.target, one.protocol) == (port.target, port.protocol)]
+    named = [one for one in asked if one.published <= port.published <= max(one.published, one.published_last)]
+    return any(one.host_ip == ANY for one in named or asked)
 
 
 def _is_askable(container: Container) -> bool:

@@ -230,3 +230,17 @@ def test_range_gives_each_container_a_free_port(bench: Bench) -> None:
     with pytest.raises(ActionError) as caught:
         bench.running(4, asked)
     assert caught.value.reason == "port-taken"
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_port_at_0_0_0_0_is_for_ipv4_alone(bench: Bench, adopted: bool) -> None:
+    container = bench.running(1, Port(target=80, published=8080, host_ip="0.0.0.0"))
+    (endpoint,) = container.place.endpoints
+    container.place = replace(container.place, endpoints=(replace(endpoint, ipv6="fd00::1"),))
+    if adopted:
+        networks, resolver = cast(Networks, Nets()), cast(ResolverClient, bench.line)
+        bench.ports = Ports(cast(NetworkManager, bench.kernel), bench.run, bench.registry, networks, resolver)
+        bench.ports.adopt(container)
+    bench.ports.refresh(container)
+    assert bench.shown(8080) == {"10.0.0.1"}
+    assert [backends for _, backends in bench.line.relayed.values()] == [()]
