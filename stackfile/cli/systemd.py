@@ -16,7 +16,7 @@ def service(settings: Settings, python: str) -> str:
     """
     command = f"{shlex.quote(python)} -I -m stackfile"
     changed = [
-        f"Environment={row.variable}={_escaped(getattr(settings, row.name))}"
+        f"Environment={_escaped(f'{row.variable}={getattr(settings, row.name)}')}"
         for row in TABLE
         if getattr(settings, row.name) != row.default
     ]
@@ -48,6 +48,6 @@ def service(settings: Settings, python: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A value of Environment=: quoted where it has blanks, `%` doubled."""
+    """An assignment of Environment=: quoted where it has blanks, `%` doubled."""
     doubled = value.replace("%", "%%")
     return f'"{doubled}"' if " " in doubled else doubled
