@@ -23,6 +23,14 @@ def test_addresses_and_other_families_are_understood() -> None:
     assert subnets.choose("10.89.0.0/16", ["fe80::1/64", "10.89.0.9/25"])[0] == "10.89.1.0/24"
 
 
+def test_ipv6_pool_gives_networks_of_64_bits() -> None:
+    taken = ["fd89:5f::/64", "fd89:5f:0:1::7/128", "10.89.0.0/16"]
+    assert subnets.choose("fd89:5f::/48", taken) == ("fd89:5f:0:2::/64", "fd89:5f:0:2::1")
+    with pytest.raises(ActionError) as caught:
+        subnets.choose("fd89:5f::/63", taken)
+    assert "STACKFILE_ADDRESS_POOL6" in caught.value.hint
+
+
 def test_small_pool_is_taken_whole() -> None:
     assert subnets.choose("10.89.0.64/26", []) == ("10.89.0.64/26", "10.89.0.65")
 
