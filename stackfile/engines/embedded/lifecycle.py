@@ -279,6 +279,9 @@ class Lifecycle:
             if not container.removed:
                 self._supervision.forget(container)
                 self._containers.delete(container, volumes)
+        if not container.spec.auto_remove:
+            # Who removes it by hand finds nothing of it afterwards; `--rm` waits for nothing but the end.
+            await self._launcher.cleanups.finish(container.id)
 
     # ---- the end
 
