@@ -117,7 +117,8 @@ class Interpolator:
         self.variables = variables
         self.tracker = tracker
         self.errors = errors
-        self._done: dict[int, Node] = {}
+        # The original stays with what became of it: the identity of an object that is gone is used again.
+        self._done: dict[int, tuple[Node, Node]] = {}
 
     def document(self, tree: Mapping) -> Mapping:
         """The sections of a stack file that are interpolated; extensions (`x-…`) are left as they are."""
@@ -135,8 +136,8 @@ class Interpolator:
             return node
         known = self._done.get(id(node))
         if known is None:
-            known = self._done[id(node)] = self._container(node)
-        return known
+            known = self._done[id(node)] = node, self._container(node)
+        return known[1]
 
     def _container(self, node: Mapping | Sequence) -> Node:
         if isinstance(node, Mapping):

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from stackfile.errors import Place, StackError
+from stackfile.errors import ErrorCollector, Place, StackError
+from stackfile.language.document import Interpolator
 from stackfile.language.interpolate import interpolate
+from stackfile.language.nodes import Mapping
+from stackfile.language.source import parse
+from stackfile.language.tracked import Tracker
+from stackfile.language.variables import Variables
 from tests.unit.language.memory import errors_of, load_text
 
 PLACE = Place("f", 1, 1)
@@ -83,3 +88,18 @@ def test_values_of_variables_are_typed_by_what_reads_them() -> None:
 def test_where_a_variable_came_from() -> None:
     stack = load_text("services: {a: {image: '$I'}}", environ={"I": "x"})
     assert [step.name for step in stack.origins["service.a/image"].via] == ["env.I"]
+
+
+def test_trees_done_one_after_the_other_are_not_mixed_up() -> None:
+    """A tree that was done is gone; what is remembered of it must not be taken for the next one's."""
+    tracker, errors = Tracker(), ErrorCollector()
+    interpolator = Interpolator(Variables({"N": "n"}, {}, tracker), tracker, errors)
+    for number in range(200):
+        tree = parse(
+            f"services: {{s: {{image: 'i{number}', user: '${{N}}'}}}}".encode(), "f.yaml", errors, templates=False
+        )
+        assert isinstance(tree, Mapping)
+        found = interpolator.document(tree)
+        image = found.entries["services"].entries["s"].entries["image"]
+        assert image.value == f"i{number}"
+        del tree, found, image
