@@ -21,7 +21,7 @@ if [ $# -gt 0 ]; then
 else
     # The leak tests compare lists of the whole machine: they run when nothing else does.
     status=0
-    run -n 2 --dist loadgroup -m "not alone" || status=$?
+    run -n 2 --dist loadfile -m "not alone" || status=$?
     run -m alone || status=$?
     exit $status
 fi

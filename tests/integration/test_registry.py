@@ -365,13 +365,14 @@ def test_the_daemon_ends_though_a_registry_is_silent(place: Place) -> None:
 
 def test_a_stack_pulls_what_it_needs(place: Place) -> None:
     place.open.push_image("app", "1", [BASE, gz(layer({"v": b"1\n"}))], config={"Cmd": ["cat", "/v"]})
+    place.open.push_image("base", "1", [BASE])
     host = place.open.host
     place.box.stack(
         f"""
 name: pulls
 images:
   mine:
-    from: {host}/kinds:1
+    from: {host}/base:1
     steps:
       - run: echo built > /built
 services:

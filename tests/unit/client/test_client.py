@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).parents[3] / "stackfile" / "client" / "stackfile"
+# No engine runs there, whatever runs on this machine: the script starts a process of its own.
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "STACKFILE_RUN": "/nonexistent"}
 ALLOWED = {"sys", "posix", "_signal", "_socket", "termios", "select"}
 
 
@@ -49,7 +51,7 @@ def scripts(tmp_path: Path) -> Path:
 
 def run(program: str, *args: str, cwd: Path | str = "/", **environ: str) -> dict[str, Any]:
     result = subprocess.run(
-        [program, *args], cwd=cwd, env={"PATH": "/usr/bin:/bin", **environ}, capture_output=True, timeout=20
+        [program, *args], cwd=cwd, env={**ENVIRONMENT, **environ}, capture_output=True, timeout=20
     )
     assert result.returncode == 7, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
@@ -112,7 +114,7 @@ def test_under_sudo(scripts: Path) -> None:
 
 def test_bytes_that_are_no_text(scripts: Path) -> None:
     result = subprocess.run(
-        [f"{scripts}/stackfile".encode(), b"\xff"], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, capture_output=True
+        [f"{scripts}/stackfile".encode(), b"\xff"], env={**ENVIRONMENT, "LC_ALL": "C"}, capture_output=True
     )
     assert json.loads(result.stdout)["argv"] == ["\udcff"]
 
