@@ -291,6 +291,14 @@ class Client:
         """Create a container; `spec.image` may be a reference. Returns the id."""
         return str(json.loads(self._post(spec, "containers"))["id"])
 
+    def run(self, spec: ContainerSpec) -> Hijacked:
+        """`create`, `attach` and `start` in one request; the stream knows the container's id, and its end at last.
+
+        A container that cannot be started stays, unless it has `auto_remove`.
+        """
+        target = path_of(*OURS, "containers", "run")
+        return self._hijack(target, wire.encode(spec), spec.tty, framed=True)
+
     def start(self, ref: str) -> None:
         """No error when it is running already."""
         self._container("POST", ref, "start", timeout=None)
@@ -461,6 +469,13 @@ class Client:
         body = json.dumps({"Detach": False, "Tty": tty}).encode()
         return self._hijack(path_of("exec", exec_id, "start", errors=True), body, tty)
 
+    def exec(self, ref: str, spec: ExecSpec) -> Hijacked:
+        """`exec_create` and `exec_start` in one request; the stream knows the exec's id, and its end at last.
+
+        ConflictError (`not-running`); other errors as of `exec_start`.
+        """
+        return self._hijack(path_of(*OURS, "containers", ref, "exec"), wire.encode(spec), spec.tty, framed=True)
+
     def exec_detached(self, exec_id: str) -> None:
         """Start without a connection to the process."""
         self._transport.json("POST", path_of("exec", exec_id, "start"), {"Detach": True})
@@ -501,7 +516,7 @@ class Client:
             for line in answer.lines():
                 yield wire.decode(line, JobEvent)
 
-    def _hijack(self, target: str, body: bytes | None, tty: bool) -> Hijacked:
+    def _hijack(self, target: str, body: bytes | None, tty: bool, framed: bool | None = None) -> Hijacked:
         headers = dict(_UPGRADE)
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -511,7 +526,8 @@ class Client:
                 raise ActionError(
                     "action-failed", "the daemon did not upgrade the connection", cause=str(answer.status)
                 )
-        return Hijacked(*answer.take_socket(), tty=tty)
+        identity = answer.header("Stackfile-Id")
+        return Hijacked(*answer.take_socket(), tty=tty, framed=framed, identity=identity)
 
 
 class _Wait:

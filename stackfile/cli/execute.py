@@ -37,23 +37,22 @@ def execute(
         working_dir=arguments.text("workdir"),
         privileged=arguments.flag("privileged"),
     )
-    identity = client.exec_create(record.id, spec)
     if detach:
-        client.exec_detached(identity)
+        client.exec_detached(client.exec_create(record.id, spec))
         return 0
-    with client.exec_start(identity, tty=spec.tty) as stream:
+    with client.exec(record.id, spec) as stream:
         session = Session(
             stream,
             stdin=spec.stdin,
-            resize=lambda rows, columns: client.exec_resize(identity, rows, columns),
+            resize=lambda rows, columns: client.exec_resize(stream.identity, rows, columns),
             detach_keys=arguments.text("detach-keys", DETACH_KEYS),
         )
         if session.run():
             return 0
-    code = client.exec_get(identity).exit_code
-    if code is None:
+        status = stream.status()
+    if not status.known:
         raise ActionError("action-failed", f"the exit code of {command[0]} is not known")
-    return code
+    return status.exit_code
 
 
 def environment(context: Context, arguments: Arguments) -> list[str]:

@@ -13,22 +13,47 @@ if TYPE_CHECKING:
     from stackfile.api import Client
 
 
-def attached(client: Client, identity: str, spec: ContainerSpec, detach_keys: str) -> int:
-    """Attach and wait before the start, so that no output and no end is missed. Returns its exit code."""
+def attached(client: Client, spec: ContainerSpec, detach_keys: str) -> int:
+    """Make it, attached from its first byte on. Returns its exit code (0 when detached)."""
     with ExitStack() as undo:
-        stream = undo.enter_context(client.attach(identity, stdin=spec.stdin_open, tty=spec.tty))
-        wait = client.wait_started(identity, "removed" if spec.auto_remove else "next-exit")
+        signals = _Signals(client)
+        undo.enter_context(proxied(signals.send))
+        stream = undo.enter_context(client.run(spec))
+        signals.lead_to(stream.identity)
         session = Session(
             stream,
             stdin=spec.stdin_open,
-            resize=lambda rows, columns: client.resize(identity, rows, columns),
+            resize=lambda rows, columns: client.resize(stream.identity, rows, columns),
             detach_keys=detach_keys,
         )
-        undo.enter_context(proxied(lambda name: client.kill(identity, name)))
-        start(client, identity, spec)
         if session.run():
             return 0
-        return wait().exit_code
+        return stream.status().exit_code
+
+
+class _Signals:
+    """Signals to a container; those that come before it runs reach it then."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._identity = ""
+        self._early: list[str] = []
+
+    def send(self, name: str) -> None:
+        """Raises StackfileError when it does not run any more."""
+        if self._identity:
+            self._client.kill(self._identity, name)
+        else:
+            self._early.append(name)
+
+    def lead_to(self, identity: str) -> None:
+        self._identity = identity
+        for name in self._early:
+            try:
+                self._client.kill(identity, name)
+            except StackfileError:
+                # It has ended by itself.
+                return
 
 
 def start(client: Client, identity: str, spec: ContainerSpec) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import struct
 
 _HEADER = struct.Struct(">BxxxL")
+ENDED = 3
+"""Stream of ours, at the end of a `run`: how the process ended, as JSON."""
 
 
 def frame(stream: int, data: bytes) -> bytes:
-    """`data` of `stream` (1 stdout, 2 stderr) as a frame."""
+    """`data` of `stream` (1 stdout, 2 stderr, `ENDED`) as a frame."""
     return _HEADER.pack(stream, len(data)) + data

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -137,10 +137,13 @@ class Taken(web.StreamResponse):
         return None
 
 
-async def take_over(request: web.BaseRequest, speak: Callable[[Session], Awaitable[None]]) -> Taken:
+async def take_over(
+    request: web.BaseRequest, speak: Callable[[Session], Awaitable[None]], headers: Mapping[str, str] | None = None
+) -> Taken:
     """Answer 101 UPGRADED (200 where no upgrade was asked for), then let `speak` use the connection until it returns.
 
-    What goes wrong in `speak` ends the connection: there is no place for an error any more, but the log.
+    `headers` go along with the answer's own. What goes wrong in `speak` ends the connection: there is no place for an
+    error any more, but the log.
     """
     await request.read()
     transport = request.transport
@@ -150,7 +153,7 @@ async def take_over(request: web.BaseRequest, speak: Callable[[Session], Awaitab
     session.connection_made(transport)
     transport.set_protocol(session)
     transport.resume_reading()
-    transport.write(_head(request))
+    transport.write(_head(request, headers or {}))
     if request.headers.get("User-Agent", "").startswith(_LOSES_BYTES):
         await asyncio.sleep(_HEAD_START)
     try:
@@ -163,8 +166,8 @@ async def take_over(request: web.BaseRequest, speak: Callable[[Session], Awaitab
     return Taken()
 
 
-def _head(request: web.BaseRequest) -> bytes:
-    lines = [f"{name}: {value}" for name, value in responses.HEADERS.items()]
+def _head(request: web.BaseRequest, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{name}: {value}" for name, value in {**responses.HEADERS, **headers}.items()]
     lines.append(f"Content-Type: {responses.RAW}")
     if "upgrade" in request.headers:
         lines = ["HTTP/1.1 101 UPGRADED", "Connection: Upgrade", "Upgrade: tcp", *lines]

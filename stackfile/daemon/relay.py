@@ -36,20 +36,31 @@ _CLOSING: set[asyncio.Future[None]] = set()
 """asyncio holds tasks weakly: they would vanish half way."""
 
 
-async def relay(session: Session, streams: Streams, *, stdin: bool, detach_keys: str = "") -> None:
+async def relay(
+    session: Session,
+    streams: Streams,
+    *,
+    stdin: bool,
+    detach_keys: str = "",
+    last: Callable[[], Awaitable[bytes]] | None = None,
+) -> None:
     """Until the process ends its output, the client leaves, or types the detach keys.
 
     With `stdin` what the client sends goes to the process; its end of file does too. Without, it is dropped: a client
-    that half-closes goes on reading.
+    that half-closes goes on reading. With `last` the output of a terminal comes in frames, too, and the frame that it
+    makes is the last one.
     """
     detector = Detector(parse_keys(detach_keys)) if stdin and streams.tty else None
-    await first_of(_output(session, streams), _input(session, streams, stdin, detector))
+    await first_of(_output(session, streams, last), _input(session, streams, stdin, detector))
 
 
-async def _output(session: Session, streams: Streams) -> None:
+async def _output(session: Session, streams: Streams, last: Callable[[], Awaitable[bytes]] | None) -> None:
+    raw = streams.tty and last is None
     async with Batch(session.write) as batch:
         async for chunk in streams.output():
-            await batch.add(chunk.data if streams.tty else frame(chunk.stream, chunk.data))
+            await batch.add(chunk.data if raw else frame(chunk.stream, chunk.data))
+        if last is not None:
+            await batch.add(await last())
 
 
 async def _input(session: Session, streams: Streams, stdin: bool, detector: Detector | None) -> None:

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.conftest import Box
+from tests.integration.workers import wait_for
 
 pytestmark = pytest.mark.root
 
@@ -196,6 +197,19 @@ def test_signals_reach_the_container(built: Box) -> None:
     process.send_signal(signal.SIGUSR1)
     out, _ = process.communicate(timeout=20)
     assert (out, process.returncode) == ("got\n", 9)
+
+
+def test_a_run_goes_on_without_its_client(built: Box) -> None:
+    script = "echo up; while test ! -e /end; do sleep 0.05; done"
+    process = built.popen("container", "run", "--rm", "--name", "one", IMAGE, "sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.kill()
+    process.communicate(timeout=20)
+    (row,) = built.json("container", "ls")
+    assert (row["name"], row["state"]) == ("one", "running")
+    built.run("container", "exec", "one", "sh", "-c", "echo > /end")
+    wait_for(lambda: built.json("container", "ls", "-a") == [])
 
 
 def test_logs_follow_until_nothing_runs(running: Box) -> None:

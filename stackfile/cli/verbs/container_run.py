@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from stackfile.cli.arguments import Arguments, Verb
 from stackfile.cli.context import Context
 from stackfile.cli.oneoff import attached, start
@@ -9,6 +12,8 @@ from stackfile.cli.run_options import OPTIONS, spec_of
 from stackfile.cli.session import DETACH_KEYS, wants_tty
 from stackfile.errors import StackfileError
 from stackfile.model.container import ContainerSpec
+
+T = TypeVar("T")
 
 
 def register() -> Verb:
@@ -30,19 +35,19 @@ def run(context: Context, arguments: Arguments) -> int:
     if spec.tty and spec.stdin_open and not arguments.flag("detach"):
         wants_tty(True, False, False)
     client = context.client()
-    identity = _create(context, spec)
     if arguments.flag("detach"):
+        identity = _with_image(context, spec, lambda: client.create(spec))
         start(client, identity, spec)
         context.console.print(identity)
         return 0
-    return attached(client, identity, spec, arguments.text("detach-keys", DETACH_KEYS))
+    keys = arguments.text("detach-keys", DETACH_KEYS)
+    return _with_image(context, spec, lambda: attached(client, spec, keys))
 
 
-def _create(context: Context, spec: ContainerSpec) -> str:
-    """Create the container; an image that is not here is pulled first."""
-    client = context.client()
+def _with_image(context: Context, spec: ContainerSpec, make: Callable[[], T]) -> T:
+    """Make the container; an image that is not here is pulled first."""
     try:
-        return client.create(spec)
+        return make()
     except StackfileError as error:
         if error.reason != "image-not-found":
             raise
@@ -51,4 +56,4 @@ def _create(context: Context, spec: ContainerSpec) -> str:
 
     context.console.note(f"Image {spec.image} is not here: pulling it")
     transfers.pull(context, spec.image, spec.platform, Progress(context.console))
-    return client.create(spec)
+    return make()

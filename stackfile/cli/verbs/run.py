@@ -68,12 +68,11 @@ def run(context: Context, arguments: Arguments) -> int:
     client = context.client()
     _prepare(context, arguments, client, stack, service)
     spec = _one_off(context, arguments, client.spec(stack, service), stack, tty=tty)
-    identity = client.create(spec)
     if detach:
-        start(client, identity, spec)
+        start(client, client.create(spec), spec)
         context.console.print(spec.name)
         return 0
-    return attached(client, identity, spec, arguments.text("detach-keys", DETACH_KEYS))
+    return attached(client, spec, arguments.text("detach-keys", DETACH_KEYS))
 
 
 def _prepare(context: Context, arguments: Arguments, client: Client, stack: Stack, service: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+
 from aiohttp import web
 
+from stackfile import wire
 from stackfile.daemon import faults, responses
 from stackfile.daemon.dockerjson import execs, values
-from stackfile.daemon.frames import frame
+from stackfile.daemon.frames import ENDED, frame
 from stackfile.daemon.hijack import take_over
 from stackfile.daemon.relay import close, opened, relay
+from stackfile.daemon.routes.containers import IDENTITY_HEADER
 from stackfile.daemon.routing import DOCKER, OURS, Call, Table
 from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.model.container import ExecSpec, ExitStatus
 
 table = Table(DOCKER)
 _ours = Table(OURS)
@@ -68,6 +73,33 @@ async def resize(call: Call) -> web.StreamResponse:
 @_ours.get("/exec/{id}")
 async def get(call: Call) -> web.StreamResponse:
     return responses.json(await call.services.engine.exec_get(call.path["id"]))
+
+
+@_ours.post("/containers/{id}/exec", stream=True)
+async def run(call: Call) -> web.StreamResponse:
+    """Create, start and, at its end, tell the exit code on one connection. Until it runs a failure is an HTTP error."""
+    engine = call.services.engine
+    spec = await call.read(ExecSpec)
+    identity = await engine.exec_create(call.path["id"], spec)
+    streams = await opened(engine.exec_start(identity), close)
+    assert streams is not None, "an exec that is not detached has streams"
+
+    async def last() -> bytes:
+        try:
+            code = (await engine.exec_get(identity)).exit_code
+        except NotFoundError:
+            # Its container has ended, and it with it.
+            code = 128 + signal.SIGKILL
+        return frame(ENDED, wire.encode(ExitStatus(exit_code=255 if code is None else code, known=code is not None)))
+
+    try:
+        return await take_over(
+            call.request,
+            lambda session: relay(session, streams, stdin=spec.stdin, last=last),
+            {IDENTITY_HEADER: identity},
+        )
+    finally:
+        await streams.close()
 
 
 table.routes.extend(_ours.routes)

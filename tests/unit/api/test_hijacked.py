@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackfile.api.hijacked import Hijacked
+from stackfile.errors import EngineError
 
 
 @pytest.fixture
@@ -60,3 +61,24 @@ def test_half_close_lets_output_go_on(pair: tuple[socket.socket, socket.socket])
         assert stream.read() == (1, b"out")
         theirs.close()
         stream.close_write()
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_run_says_how_it_ended(pair: tuple[socket.socket, socket.socket], tty: bool) -> None:
+    ours, theirs = pair
+    with Hijacked(ours, ours.makefile("rb"), tty=tty, framed=True) as stream:
+        theirs.sendall(frame(1, b"out") + frame(3, b'{"exit_code": 7}'))
+        assert stream.read() == (1, b"out")
+        assert stream.read()[1] == b""
+        assert stream.status().exit_code == 7
+
+
+def test_a_run_that_was_cut_off_has_no_exit_code(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    with Hijacked(ours, ours.makefile("rb"), tty=False, framed=True) as stream:
+        theirs.sendall(frame(3, b'{"exit_code": 7}')[:12])
+        theirs.close()
+        assert stream.read()[1] == b""
+        with pytest.raises(EngineError) as caught:
+            stream.status()
+    assert caught.value.reason == "engine-unreachable"
