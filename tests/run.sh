@@ -13,7 +13,7 @@ else
 fi
 run() {
     # shellcheck disable=SC2086
-    $as_root .venv/bin/python -m pytest "$@"
+    $as_root .venv/bin/python -m tests.world "$@"
 }
 
 if [ $# -gt 0 ]; then

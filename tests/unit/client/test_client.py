@@ -50,9 +50,7 @@ def scripts(tmp_path: Path) -> Path:
 
 
 def run(program: str, *args: str, cwd: Path | str = "/", **environ: str) -> dict[str, Any]:
-    result = subprocess.run(
-        [program, *args], cwd=cwd, env={**ENVIRONMENT, **environ}, capture_output=True, timeout=20
-    )
+    result = subprocess.run([program, *args], cwd=cwd, env={**ENVIRONMENT, **environ}, capture_output=True, timeout=20)
     assert result.returncode == 7, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     return found
