@@ -229,7 +229,7 @@ class Recovery:
             identity = rest.partition("/")[0]
             if kind in ("netns", "dns", "stdio", "tty", "pidfd") and identity not in alive:
                 supervisor.drop(key)
-        await asyncio.to_thread(self._core.cgroups.remove_spares)
+        await asyncio.to_thread(self._core.cgroups.remove_left_spares)
         for identity in self._core.cgroups.identities():
             if _ID.fullmatch(identity) and identity not in alive:
                 self._core.cgroups.kill_all(identity)

@@ -87,7 +87,7 @@ class Stock:
         if self._filling is not None:
             self._wanted = 0
             await asyncio.wait({self._filling})
-        await asyncio.to_thread(self._give_up)
+        await self._empty()
 
     async def close(self) -> None:
         """As `drain`, for good."""
@@ -103,11 +103,12 @@ class Stock:
         if self._filling is not None:
             self.rest_later()
             return
-        spawn(self._rest_now(), "giving up the stock")
+        spawn(self._empty(), "giving up the stock")
 
-    async def _rest_now(self) -> None:
+    async def _empty(self) -> None:
         await asyncio.to_thread(self._give_up)
-        self._core.cgroups.remove_parent()
+        if self._filling is None:
+            self._core.cgroups.remove_parent()
 
     async def _fill(self) -> None:
         try:

@@ -96,8 +96,16 @@ class Cgroups:
         self._spares.append(name)
 
     def remove_spares(self) -> None:
-        """Remove the groups that wait, and those that a killed process left."""
-        self._spares.clear()
+        """Remove the groups that wait. Each is taken first, so that no container in another thread gets it."""
+        while True:
+            try:
+                spare = self._spares.popleft()
+            except IndexError:
+                return
+            self.remove(spare)
+
+    def remove_left_spares(self) -> None:
+        """Remove the groups that a killed process made ahead; before this one makes any."""
         for name in self._tree.identities():
             if name.startswith(_SPARE):
                 self.remove(name)
