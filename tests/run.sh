@@ -1,9 +1,14 @@
 #!/bin/sh
 # Set up stackfile with its test tools in .venv if needed, then run the tests: all of them as root, else by sudo.
+# On Debian and Ubuntu the small programs that tests use inside and beside containers are fetched where they are missing.
 # Arguments go to pytest: `sh tests/run.sh tests/unit -k plan`.
 set -eu
 cd "$(dirname "$0")/.."
-sh .ci/venv test
+if [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; then
+    sh .ci/venv test busybox=busybox-static ip=iproute2 nft=nftables sysctl=procps
+else
+    sh .ci/venv test
+fi
 
 if [ "$(id -u)" = 0 ]; then as_root=
 elif command -v sudo >/dev/null; then as_root='sudo --preserve-env=CI'
