@@ -53,6 +53,10 @@ class Exit:
     oom: bool
 
 
+class _NotSentError(EngineError):
+    """The shim was gone before it got the message."""
+
+
 class ShimClient:
     """A connection to the shim that outlives the shim: it reconnects, and exits are re-sent until acknowledged.
 
@@ -161,10 +165,12 @@ class ShimClient:
     # ---- connection
 
     async def _call(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[Any, list[int]]:
-        """Ask; what may safely be asked twice is asked again when the shim was replaced meanwhile."""
+        """Ask; when the shim was replaced meanwhile, ask again what it never got or what may safely be asked twice."""
         for _ in range(_REPLACEMENTS):
             try:
                 return await self._ask(request, fds)
+            except _NotSentError:
+                continue
             except EngineError:
                 if request["do"] in _ONCE or self._socket is not None:
                     raise
@@ -199,7 +205,7 @@ class ShimClient:
                 await asyncio.sleep(0.001)
             except OSError as error:
                 self._disconnect(error)
-                raise EngineError(
+                raise _NotSentError(
                     "engine-unreachable", f"the shim at {self._path} went away", cause=str(error)
                 ) from error
 
