@@ -218,11 +218,10 @@ def test_each_change_reaches_what_it_concerns() -> None:
         assert {event.detail for event in found if event.address == "service.web" and event.status == "done"} == {
             "SIGHUP sent"
         }
-        for _ in range(100):
-            if await world.read("p-web-2", "/tmp/heard") == "servus":
-                break
-            await asyncio.sleep(0.05)
-        assert await world.read("p-web-1", "/tmp/heard") == "servus"
+        for name in ("p-web-1", "p-web-2"):
+            async with asyncio.timeout(5):
+                while await world.read(name, "/tmp/heard") != "servus":
+                    await asyncio.sleep(0.05)
 
         await world.up(replace(changed, services={**changed.services, "web": replace(changed.services["web"],
                        environment={"A": "1"})}))  # fmt: skip
