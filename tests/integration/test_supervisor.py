@@ -68,6 +68,7 @@ def test_a_new_shim_takes_containers_over(play: Callable[[Scenario], Any]) -> No
 def test_an_end_while_no_shim_lives_is_known(play: Callable[[Scenario], Any]) -> None:
     async def scenario(box: Box) -> None:
         started = await box.start("gone", *script("echo out; sleep 100"))
+        await box.until(lambda: box.output("gone") == "out\n")
         before = box.kill_shim()
         os.kill(started.pid, signal.SIGKILL)
         await box.until(lambda: box.supervisor.status()["shim"].pid not in (0, before))
