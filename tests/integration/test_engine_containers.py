@@ -82,11 +82,11 @@ def test_names_and_references() -> None:
         with pytest.raises(ConflictError) as caught:
             await made.container_create(spec("true", name="web"))
         assert caught.value.reason == "name-taken"
-        await made.container_rename("web", "db")
+        await made.container_rename("web", "store")
         await made.container_create(spec("true", name="web"))
-        await made.container_remove("db")
-        with pytest.raises(NotFoundError):
-            await made.container_get("db")
+        await made.container_remove("store")
+        with pytest.raises(NotFoundError):  # a name in hexadecimal could begin another's id
+            await made.container_get("store")
         with pytest.raises(NotFoundError) as missing:
             await made.container_create(ContainerSpec(image="nothing:here", name="x"))
         assert missing.value.reason == "image-not-found"
