@@ -41,6 +41,7 @@ _NEWSETELEM, _GETSETELEM, _DELSETELEM = 12, 13, 14
 
 _SET_INTERVAL, _SET_MAP = 0x4, 0x8
 _INTERVAL_END = 1
+_OWNER = 2
 _VERDICT_TYPE = 0xFFFFFF00
 _HOST_ORDER = struct.pack("=BBI", 0, 4, 1)
 """Set userdata by which nft(8) lists keys of host byte order rightly."""
@@ -159,6 +160,12 @@ class Nftables:
         """All tables of the family with their comments."""
         rows = [attributes(body, 4) for _, body in self._dump(_GETTABLE, family)]
         return {string(row[1]): _comment(row.get(6, b"")) for row in rows}
+
+    def owned(self, family: Family, table: str) -> bool:
+        """Whether the table belongs to one process alone (NFT_TABLE_F_OWNER): others may not change it."""
+        for _, body in self._socket.query(_message(_GETTABLE, 0, family, text(1, table), f"table {table}")):
+            return bool(_int32(attributes(body, 4).get(2, bytes(4))) & _OWNER)
+        return False
 
     def chains(self, family: Family) -> list[Chain]:
         """All chains of the family's tables."""

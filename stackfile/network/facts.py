@@ -25,6 +25,8 @@ class NetworkFacts:
     """Those of them that are not up."""
     loopback: bool = True
     """The bridge takes packets of 127/8 (route_localnet), which published ports at the loopback address need."""
+    sealed: tuple[str, ...] = ()
+    """Those of `dropped_by` that take no rule of ours: the table belongs to another process alone."""
 
     @property
     def complete(self) -> bool:

@@ -7,8 +7,8 @@ stand behind the administrator's own rules; what they let pass is still judged b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from stackfile import log
 from stackfile.errors import KernelError
@@ -22,45 +22,71 @@ _FAMILIES = (Family.IPV4, Family.INET, Family.IPV6)
 _NAMES = {Family.IPV4: "ip", Family.IPV6: "ip6", Family.INET: "inet"}
 _USER_CHAIN = "DOCKER-USER"
 _SILENT = ("counter", "log")
+_DEEPEST = 16
+"""Calls from chain to chain that the kernel allows, as many as are followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A chain of others that drops what nobody accepted. `chain` is where our rules go, before `before` (0: last)."""
+    """A chain of others that drops what nobody accepted. `chain` is where our rules go, before `before` (0: last).
+
+    `sealed`: the table has an owner that lets nobody else in (nft(8), flags owner).
+    """
 
     family: Family
     table: str
     base: str
     chain: str
     before: int
+    sealed: bool = False
 
     def __str__(self) -> str:
         return f"{_NAMES[self.family]} {self.table} {self.base}"
 
 
 def barriers(kernel: Nftables, ours: str, *, ipv6: bool) -> list[Barrier]:
-    """Chains at the forward hook that end in a drop (of IPv6 too on request); `ours` is our own table."""
+    """Chains at the forward hook that drop what nobody accepts (of IPv6 too on request); `ours` is our own table."""
     found = []
     for family in _FAMILIES if ipv6 else _FAMILIES[:2]:
-        chains = kernel.chains(family)
-        for base in _forward(chains, ours):
-            rules = kernel.rules(family, base.table, base.name)
-            last = rules[-1] if rules else None
-            ends = last is not None and _refuses_all(last)
-            if base.policy != DROP and not ends:
-                continue
-            if any(chain.table == base.table and chain.name == _USER_CHAIN for chain in chains):
-                before = _final_return(kernel.rules(family, base.table, _USER_CHAIN))
-                found.append(Barrier(family, base.table, base.name, _USER_CHAIN, before))
-            else:
-                before = last.handle if last is not None and ends else 0
-                found.append(Barrier(family, base.table, base.name, base.name, before))
+        for base in _forward(kernel.chains(family), ours):
+            rules: dict[str, list[Rule]] = {base.name: []}
+            for rule in kernel.rules(family, base.table):
+                rules.setdefault(rule.chain, []).append(rule)
+            barrier = _barrier(family, base, rules)
+            if barrier is not None:
+                sealed = kernel.owned(family, base.table)
+                found.append(replace(barrier, sealed=sealed))
     return found
+
+
+def _barrier(family: Family, base: Chain, rules: Mapping[str, list[Rule]]) -> Barrier | None:
+    """The barrier that a base chain is, by all rules of its table; None where it lets pass what nobody refuses."""
+    for rule in rules[base.name]:
+        if _target(rule) == _USER_CHAIN:
+            end = _user_barrier(family, base, rules)
+            return end if base.policy == DROP or _end(rules, base.name) is not None else None
+        if _refuses_all(rule, rules):
+            return Barrier(family, base.table, base.name, base.name, rule.handle)
+    return Barrier(family, base.table, base.name, base.name, 0) if base.policy == DROP else None
+
+
+def _user_barrier(family: Family, base: Chain, rules: Mapping[str, list[Rule]]) -> Barrier:
+    """Our rules go to the end of Docker's chain for the administrator's rules."""
+    return Barrier(family, base.table, base.name, _USER_CHAIN, _final_return(rules.get(_USER_CHAIN, [])))
+
+
+def _end(rules: Mapping[str, list[Rule]], chain: str, depth: int = 0) -> Rule | None:
+    """The first rule of a chain behind which nothing comes, since all is refused; chains that it calls count."""
+    if depth > _DEEPEST:
+        return None
+    return next((rule for rule in rules.get(chain, []) if _refuses_all(rule, rules, depth)), None)
 
 
 def pass_through(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> None:
     """Add our two rules for `bridge` at every barrier that does not have them."""
     for barrier in closed_for(kernel, ours, bridge, ipv6=ipv6):
+        if barrier.sealed:
+            continue
         rules = [
             nft.add_rule(
                 barrier.family, barrier.table, barrier.chain, match, counter(), verdict(ACCEPT),
@@ -70,7 +96,7 @@ def pass_through(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> Non
         ]  # fmt: skip
         try:
             kernel.commit(rules)
-        except KernelError as error:  # a table may have an owner that lets nobody else in
+        except KernelError as error:
             _LOG.warning("%s drops forwarded packets and takes no rule for %s: %s", barrier, bridge, error)
 
 
@@ -80,7 +106,9 @@ def closed_for(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> list[
     closed = []
     for barrier in barriers(kernel, ours, ipv6=ipv6):
         present = kernel.rules(barrier.family, barrier.table, barrier.chain)
-        if sum(rule.comment == own for rule in present) < 2:
+        handles = [rule.handle for rule in present]
+        effective = present[: handles.index(barrier.before)] if barrier.before in handles else present
+        if sum(rule.comment == own for rule in effective) < 2:
             closed.append(barrier)
     return closed
 
@@ -114,24 +142,36 @@ def mark(ours: str, bridge: str) -> str:
     return f"stackfile {ours} {bridge}"
 
 
-def _refuses_all(rule: Rule) -> bool:
-    """The rule drops or rejects whatever comes to it."""
-    *conditions, last = rule.expressions or (("", b""),)
-    if any(name not in _SILENT for name, _ in conditions):
+def _refuses_all(rule: Rule, rules: Mapping[str, list[Rule]], depth: int = 0) -> bool:
+    """The rule drops or rejects whatever comes to it, or calls a chain that does."""
+    if not _unconditional(rule):
         return False
-    name, data = last
+    name, data = rule.expressions[-1]
     if name == "target":  # iptables-nft's form of REJECT
         return string(attributes(data).get(1, b"")) == "REJECT"
+    if target := _target(rule):
+        return _end(rules, target, depth + 1) is not None
     return name == "reject" or (name == "immediate" and _verdict(data) == DROP)
+
+
+def _unconditional(rule: Rule) -> bool:
+    return bool(rule.expressions) and all(name in _SILENT for name, _ in rule.expressions[:-1])
+
+
+def _target(rule: Rule) -> str:
+    """The chain that the rule calls whatever comes, "" for none."""
+    if not _unconditional(rule) or rule.expressions[-1][0] != "immediate":
+        return ""
+    verdict = attributes(attributes(attributes(rule.expressions[-1][1]).get(2, b"")).get(2, b""))
+    return string(verdict.get(2, b""))
 
 
 def _final_return(rules: list[Rule]) -> int:
     """Handle of the unconditional return that ends Docker's chain, 0 where there is none."""
-    if not rules:
+    if not rules or not _unconditional(rules[-1]):
         return 0
-    *conditions, last = rules[-1].expressions or (("", b""),)
-    plain = all(name in _SILENT for name, _ in conditions)
-    return rules[-1].handle if plain and last[0] == "immediate" and _verdict(last[1]) == RETURN else 0
+    name, data = rules[-1].expressions[-1]
+    return rules[-1].handle if name == "immediate" and _verdict(data) == RETURN else 0
 
 
 def _verdict(data: bytes) -> int | None:

@@ -22,6 +22,7 @@ _PATH = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/bin", "/bin"))
 _WAIT = ("-w", "5")
 _USER_CHAIN = "DOCKER-USER"
 _REFUSALS = ("DROP", "REJECT")
+_DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,11 @@ def closed_for(ours: str, bridge: str, *, ipv6: bool) -> list[Barrier]:
     for version in (4, 6) if ipv6 else (4,):
         rules = _rules(version)
         barrier = _barrier(version, rules)
-        if barrier and sum(_comment(rule) == firewall.mark(ours, bridge) for rule in rules) < 2:
+        if barrier is None:
+            continue
+        present = [rule for rule in rules if rule[:2] == ["-A", barrier.chain]]
+        effective = present[: barrier.number - 1] if barrier.number else present
+        if sum(_comment(rule) == firewall.mark(ours, bridge) for rule in effective) < 2:
             found.append(barrier)
     return found
 
@@ -82,18 +87,29 @@ def withdraw(ours: str, bridge: str = "") -> None:
 
 def _barrier(version: int, rules: Sequence[Sequence[str]]) -> Barrier | None:
     forward = [rule for rule in rules if rule[:2] == ["-A", "FORWARD"]]
-    ends = bool(forward) and _refuses_all(forward[-1])
-    if ["-P", "FORWARD", "DROP"] not in rules and not ends:
+    drops = ["-P", "FORWARD", "DROP"] in rules
+    end = next((number for number, rule in enumerate(forward, 1) if _refuses_all(rule, rules)), 0)
+    if not drops and not end:
         return None
-    if any(rule[-2:] == ["-j", _USER_CHAIN] for rule in forward):
+    if any(_target(rule) == _USER_CHAIN for rule in forward[: end or None]):
         user = [rule for rule in rules if rule[:2] == ["-A", _USER_CHAIN]]
         returns = bool(user) and user[-1] == ["-A", _USER_CHAIN, "-j", "RETURN"]
         return Barrier(program(version), _USER_CHAIN, len(user) if returns else 0)
-    return Barrier(program(version), "FORWARD", len(forward) if ends else 0)
+    return Barrier(program(version), "FORWARD", end)
 
 
-def _refuses_all(rule: Sequence[str]) -> bool:
-    return rule[2:3] == ["-j"] and rule[3] in _REFUSALS
+def _refuses_all(rule: Sequence[str], rules: Sequence[Sequence[str]], depth: int = 0) -> bool:
+    """The rule drops or rejects whatever comes to it, or calls a chain that does."""
+    target = _target(rule)
+    if not target or target in _REFUSALS:
+        return bool(target)
+    own = (other for other in rules if other[:2] == ["-A", target]) if depth < _DEEPEST else ()
+    return any(_refuses_all(other, rules, depth + 1) for other in own)
+
+
+def _target(rule: Sequence[str]) -> str:
+    """Where the rule leads whatever comes, "" for a rule with a condition."""
+    return rule[3] if rule[2:3] in (["-j"], ["-g"]) else ""
 
 
 def _comment(rule: Sequence[str]) -> str:

@@ -182,16 +182,15 @@ class NetworkManager:
             links = self._links.all()
             bridge = next((link for link in links if link.name == network.interface), None)
             ipv6 = _has_ipv6(network)
-            closed = [
-                *map(str, firewall.closed_for(self._nft, self._table, network.interface, ipv6=ipv6)),
-                *map(str, legacy.closed_for(self._table, network.interface, ipv6=ipv6)),
-            ]
+            closed = firewall.closed_for(self._nft, self._table, network.interface, ipv6=ipv6)
+            older = legacy.closed_for(self._table, network.interface, ipv6=ipv6)
             return NetworkFacts(
                 bridge=bridge is not None and bridge.up,
                 addresses=tuple(self._links.addresses(bridge.index)) if bridge else (),
                 elements=self._has_elements(network),
                 forwarding=all(sysctl.read(setting) == "1" for setting in _forwarding(network)),
-                dropped_by=tuple(closed),
+                dropped_by=tuple(map(str, (*closed, *older))),
+                sealed=tuple(str(barrier) for barrier in closed if barrier.sealed),
                 ports=tuple(link.name for link in links if bridge and link.master == bridge.index),
                 down=tuple(link.name for link in links if bridge and link.master == bridge.index and not link.up),
                 loopback=sysctl.read(f"ipv4/conf/{network.interface}/route_localnet") == "1",

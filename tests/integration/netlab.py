@@ -141,19 +141,7 @@ class Lab:
 
     def other_host(self) -> Host:
         """Another host on a wire to the machine; it has a route to our containers' addresses, through the machine."""
-        with fresh() as fd:
-            shell("ip link set lo up; sysctl -qw net.ipv6.conf.default.addr_gen_mode=1")
-        # Neither is asked for its hardware address: a wire that has just come up would lose the question.
-        mine, yours = "02:00:00:00:00:01", "02:00:00:00:00:02"
-        shell(
-            f"ip link add up0 address {mine} type veth peer name eth0 address {yours} netns /proc/{os.getpid()}/fd/{fd}"
-        )
-        shell(f"ip addr add {MACHINE}/24 dev up0; ip addr add {MACHINE6}/64 nodad dev up0; ip link set up0 up")
-        shell(f"ip neigh add {OTHER6} lladdr {yours} dev up0; ip neigh add {OTHER} lladdr {yours} dev up0")
-        with inside(fd):
-            shell(f"ip addr add {OTHER}/24 dev eth0; ip addr add {OTHER6}/64 nodad dev eth0; ip link set eth0 up")
-            shell(f"ip route add 10.77.0.0/16 via {MACHINE}; ip route add fd77::/48 via {MACHINE6}")
-            shell(f"ip neigh add {MACHINE6} lladdr {mine} dev eth0; ip neigh add {MACHINE} lladdr {mine} dev eth0")
+        fd = neighbour("10.77.0.0/16", "fd77::/48")
         host = Host(fd, OTHER)
         self.hosts.append(host)
         host.serve(80)
@@ -191,6 +179,22 @@ class Lab:
             host.close()
         self.holder.drop("")
         self.manager.close()
+
+
+def neighbour(pool: str, pool6: str) -> int:
+    """A network namespace on a wire to the thread's one (MACHINE, OTHER), with routes to these subnets through it."""
+    with fresh() as fd:
+        shell("ip link set lo up; sysctl -qw net.ipv6.conf.default.addr_gen_mode=1")
+    # Neither is asked for its hardware address: a wire that has just come up would lose the question.
+    mine, yours = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    shell(f"ip link add up0 address {mine} type veth peer name eth0 address {yours} netns /proc/{os.getpid()}/fd/{fd}")
+    shell(f"ip addr add {MACHINE}/24 dev up0; ip addr add {MACHINE6}/64 nodad dev up0; ip link set up0 up")
+    shell(f"ip neigh add {OTHER6} lladdr {yours} dev up0; ip neigh add {OTHER} lladdr {yours} dev up0")
+    with inside(fd):
+        shell(f"ip addr add {OTHER}/24 dev eth0; ip addr add {OTHER6}/64 nodad dev eth0; ip link set eth0 up")
+        shell(f"ip route add {pool} via {MACHINE}; ip route add {pool6} via {MACHINE6}")
+        shell(f"ip neigh add {MACHINE6} lladdr {mine} dev eth0; ip neigh add {MACHINE} lladdr {mine} dev eth0")
+    return fd
 
 
 def shell(script: str) -> str:

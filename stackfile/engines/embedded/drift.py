@@ -119,8 +119,10 @@ class DriftFinder:
             yield _fact(address, "elements", "complete", "incomplete", place)
         if not facts.forwarding:
             yield _fact(address, "forwarding", "1", "0", f"{_PROC}/ipv4/ip_forward")
-        if facts.dropped_by:
-            yield _fact(address, "dropped_by", "none", "changed", ", ".join(facts.dropped_by))
+        if missing := set(facts.dropped_by) - set(facts.sealed):
+            yield _fact(address, "accept_rules", "there", "missing", _joined(missing))
+        if facts.sealed:
+            yield _fact(address, "dropped_by", "none", "others alone may change it", _joined(facts.sealed))
 
     def _links(self, network: NetworkRecord, facts: NetworkFacts) -> Iterator[Drift]:
         """Containers that are not at the bridge. One by one only where their number says that some are missing."""
