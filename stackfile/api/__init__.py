@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stackfile.api.inputs import RecordingReader
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
-    from stackfile.api.stacks import apply, config, graph, load, plan
+    from stackfile.api.stacks import apply, config, configuration, graph, load, plan, text_of
     from stackfile.language import LoadOptions, Reader, Warned
     from stackfile.wire import error_from_plain, from_document, read_plan, to_document, to_plain
 
@@ -33,6 +33,7 @@ _HOMES = {
     "Warned": "stackfile.language",
     "apply": "stackfile.api.stacks",
     "config": "stackfile.api.stacks",
+    "configuration": "stackfile.api.stacks",
     "connect": "stackfile.api.launch",
     "error_from_plain": "stackfile.wire",
     "from_document": "stackfile.wire",
@@ -41,6 +42,7 @@ _HOMES = {
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
     "read_plan": "stackfile.wire",
+    "text_of": "stackfile.api.stacks",
     "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
 }
@@ -57,6 +59,7 @@ __all__ = [
     "Warned",
     "apply",
     "config",
+    "configuration",
     "connect",
     "error_from_plain",
     "from_document",
@@ -65,6 +68,7 @@ __all__ = [
     "load",
     "plan",
     "read_plan",
+    "text_of",
     "to_document",
     "to_plain",
 ]

@@ -34,6 +34,25 @@ def load(
     return language.load(options, read, warnings)
 
 
+def configuration(
+    options: LoadOptions, *, warnings: list[Warned] | None = None, read: Reader | None = None
+) -> tuple[Stack, dict[str, Any]]:
+    """The stack and its canonical form: what Compose prints of Compose files, else a stack file.
+
+    The content of configs and secrets need not be there. Raises as `load`.
+    """
+    from stackfile import language
+
+    return language.configuration(options, read, warnings)
+
+
+def text_of(plain: dict[str, Any], format: str = "yaml") -> str:  # noqa: A002
+    """A canonical form as text; format: yaml, json."""
+    from stackfile.language import dump
+
+    return dump.text_of(plain, format)  # type: ignore[arg-type]
+
+
 def config(stack: Stack, format: str = "yaml") -> str:  # noqa: A002
     """The canonical model of a stack as text; format: yaml, json."""
     from stackfile.language import dump

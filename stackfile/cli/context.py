@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackfile.cli.arguments import Arguments
 from stackfile.cli.output.console import Console
@@ -59,10 +59,22 @@ class Context:
 
         warnings: list[Warned] = []
         stack = api.load(self.load_options(services, scale), warnings=warnings, read=read)
-        for warning in warnings:
-            self._warn(warning.message, warning.at)
+        self._tell(warnings)
         check_services(stack, services)
         return stack
+
+    def configuration(self) -> tuple[Stack, dict[str, Any]]:
+        """The stack and its canonical form, for a look at it: what only an engine needs may be missing."""
+        from stackfile import api
+
+        warnings: list[Warned] = []
+        found = api.configuration(self.load_options(), warnings=warnings)
+        self._tell(warnings)
+        return found
+
+    def _tell(self, warnings: Sequence[Warned]) -> None:
+        for warning in warnings:
+            self._warn(warning.message, warning.at)
 
     def tell_ignored(self, stack: Stack) -> None:
         """Warn of the keys that are accepted and have no effect (`plan` has them as notes)."""

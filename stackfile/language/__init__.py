@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from stackfile.language.options import FileReader, LoadOptions, Reader, Warned
 from stackfile.model.stack import Stack
 
-__all__ = ["FileReader", "LoadOptions", "Reader", "Warned", "load"]
+__all__ = ["FileReader", "LoadOptions", "Reader", "Warned", "configuration", "load"]
 
 
 def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None) -> Stack:
@@ -26,6 +27,19 @@ def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned
 
     with _without_collector():
         return Pipeline(options, read or FileReader(), [] if warnings is None else warnings).run()
+
+
+def configuration(
+    options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None
+) -> tuple[Stack, dict[str, Any]]:
+    """The stack and its canonical form as plain data: Compose's own, or a stack file's. Raises as `load`."""
+    from stackfile.language import dump
+    from stackfile.language.pipeline import Pipeline
+
+    with _without_collector():
+        pipeline = Pipeline(options, read or FileReader(), [] if warnings is None else warnings, contents=False)
+        stack = pipeline.run()
+        return stack, dump.to_plain(stack) if pipeline.canonical is None else pipeline.canonical
 
 
 @contextmanager

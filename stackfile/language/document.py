@@ -120,10 +120,10 @@ class Interpolator:
         # The original stays with what became of it: the identity of an object that is gone is used again.
         self._done: dict[int, tuple[Node, Node]] = {}
 
-    def document(self, tree: Mapping) -> Mapping:
-        """The sections of a stack file that are interpolated; extensions (`x-…`) are left as they are."""
+    def document(self, tree: Mapping, extensions: bool = False) -> Mapping:
+        """The sections of a stack file that are interpolated; `extensions` (`x-…`) are in Compose files alone."""
         entries = {
-            key: child if key in _LITERAL_SECTIONS or key.startswith("x-") else self.node(child)
+            key: child if key in _LITERAL_SECTIONS or (key.startswith("x-") and not extensions) else self.node(child)
             for key, child in tree.entries.items()
         }
         return Mapping(entries, tree.keys, tree.place, tree.tag)

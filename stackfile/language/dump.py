@@ -43,7 +43,11 @@ _TEMPLATE = re.compile(r"\{(?=[{%#])")
 
 def dump(stack: Stack, format: Literal["yaml", "json"] = "yaml") -> str:  # noqa: A002 (the name of the option)
     """The canonical form as text that ends in a newline."""
-    plain = to_plain(stack)
+    return text_of(to_plain(stack), format)
+
+
+def text_of(plain: Plain, format: Literal["yaml", "json"]) -> str:  # noqa: A002
+    """Plain data as text that ends in a newline."""
     if format == "json":
         return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, width=4096, allow_unicode=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language import validate
+from stackfile.language.canonical.project import Document, check_models
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template
@@ -73,6 +74,8 @@ class Normaliser:
         profiles: frozenset[str],
         directories: MappingType[str, str],
         scopes: MappingType[str, Variables],
+        compose: bool,
+        contents: bool,
     ) -> None:
         self.options = options
         self.expander = expander
@@ -82,17 +85,24 @@ class Normaliser:
             directory=directory,
             directories=directories,
             scopes=scopes,
+            contents=contents,
             variables=variables,
             reader=reader,
             errors=errors,
         )
+        self.canonical = Document(self.context) if compose else None
+        """Compose's own form, where all files are Compose's."""
         self.sections: dict[str, Section] = {}
         self.replica_configs: dict[str, Member] = {}
 
     def stack(self, document: Mapping, scope: dict[str, Any]) -> Stack:
         """The stack. Mistakes are in the collector."""
+        if self.canonical:
+            check_models(document, self.context)
         if "models" in document.entries:
             self.context.ignore("stack", "models", document.keys["models"].place, "the engine runs no models")
+        if "jobs" in document.entries:
+            self.context.ignore("stack", "jobs", document.keys["jobs"].place, "the engine runs no jobs by schedule")
         for name, kind in KINDS.items():
             section = self.expander.section(document.get(name), name, scope)
             self.sections[name] = section
@@ -107,7 +117,7 @@ class Normaliser:
         volumes = self._simple("volumes", resources.volume)
         images = self._simple("images", image.parse)
         everything = self._services()
-        services = links.alias(self._enabled(everything), self.context)
+        services = links.alias(self._enabled(self._without_providers(everything)), self.context)
         self._default_network(networks, services)
         stack = Stack(
             name=self.context.project,
@@ -151,6 +161,9 @@ class Normaliser:
         result: dict[str, T] = {}
         for member in self.sections[section].members.values():
             tree = evaluate(member) if evaluate else self._tree(member)
+            if self.canonical and section != "images" and not self.canonical.resource(section, member.name, tree):
+                self.sections[section].failed = True
+                continue
             record(self.context.origins, f"{KINDS[section]}.{member.name}", tree, member.place)
             result[member.name] = parse(member.name, tree, self.context)
         return result
@@ -186,6 +199,9 @@ class Normaliser:
             member = self._config_template(member)
             replica = Replica(1, 1)
             tree = self._tree(replace(member, scope={**member.scope, "replica": replica}))
+            if self.canonical and not self.canonical.resource("configs", member.name, tree):
+                self.sections["configs"].failed = True
+                continue
             record(self.context.origins, f"config.{member.name}", tree, member.place)
             result[member.name] = resources.config(member.name, tree, self.context)
             if replica.read:
@@ -222,9 +238,23 @@ class Normaliser:
         scale = self._scale()
         result: dict[str, Service] = {}
         for member in self.sections["services"].members.values():
+            if self.canonical and not self.canonical.service(member.name, member.tree):
+                self.sections["services"].failed = True
+                continue
+            if self._provided(member):
+                continue
             count = self._count(member, scale)
             result[member.name] = self._service(member, count)
         return result
+
+    def _provided(self, member: Member) -> bool:
+        """Whether a service is another program's (`provider`): it is reported, and no one waits for it."""
+        mark = member.tree.keys.get("provider")
+        if mark is None:
+            return False
+        self.context.ignore(f"service.{member.name}", "provider", mark.place, "the engine runs containers alone")
+        self.context.providers.add(member.name)
+        return True
 
     def _scale(self) -> dict[str, int]:
         """`--scale` by service; a group's name counts for its members."""
@@ -303,6 +333,16 @@ class Normaliser:
             if not entry.profiles or name in named or self.profiles.intersection(entry.profiles)
         }
 
+    def _without_providers(self, services: dict[str, Service]) -> dict[str, Service]:
+        """No service waits for one that is not there as a container."""
+        absent = self.context.providers
+        if not absent:
+            return services
+        return {
+            name: replace(entry, depends_on={key: row for key, row in entry.depends_on.items() if key not in absent})
+            for name, entry in services.items()
+        }
+
     def _default_network(self, networks: dict[str, NetworkResource], services: dict[str, Service]) -> None:
         """`default`: made where a service uses it and the file does not describe it; left out where unused."""
         used = any(entry.network == "default" for parsed in services.values() for entry in parsed.networks)
@@ -328,6 +368,7 @@ class Normaliser:
             for reference in context.references
             if not (reference.owner.startswith("service.") and reference.owner[8:] in disabled)
             and reference.kind not in failed
+            and not (reference.kind == "service" and reference.name in context.providers)
         ]
         validate.references(wanted, known, disabled, skipped, context)
         validate.services_cycle(stack.services, context)

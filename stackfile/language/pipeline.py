@@ -10,7 +10,7 @@ from typing import Any
 
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
 from stackfile.language import environments, expand, merge, project, values
-from stackfile.language.dialect import STACK, SourceFile, dialect_of, files_of
+from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, files_of
 from stackfile.language.document import SECTIONS, Documents, Interpolator, read_bytes
 from stackfile.language.extends import Extender
 from stackfile.language.include import Included, Includer
@@ -22,16 +22,20 @@ from stackfile.language.tracked import TrackedMap, Tracker
 from stackfile.language.variables import Variables
 from stackfile.model.stack import Stack
 
-TOP_KEYS = frozenset({"name", "version", "values", "values_schema", "environments", "include", "models", *SECTIONS})
+TOP_KEYS = frozenset(
+    {"name", "version", "values", "values_schema", "environments", "include", "models", "jobs", *SECTIONS}
+)
 
 
 class Pipeline:
     """One load."""
 
-    def __init__(self, options: LoadOptions, reader: Reader, warnings: list[Warned]) -> None:
+    def __init__(self, options: LoadOptions, reader: Reader, warnings: list[Warned], contents: bool = True) -> None:
         self.options = options
         self.reader = reader
         self.warnings = warnings
+        self.contents = contents
+        """Whether the content of configs, secrets and build contexts is wanted."""
         self.errors = ErrorCollector()
         self.tracker = Tracker()
         self.read_files: list[str] = []
@@ -40,6 +44,9 @@ class Pipeline:
         """File → where its relative paths start, of extended and included files."""
         self.scopes: dict[str, Variables] = {}
         """File → its variables, of included files."""
+        self.dialects: set[str] = set()
+        self.canonical: dict[str, Any] | None = None
+        """Compose's own form, once loaded, where all files are Compose's."""
         self.cwd = os.path.abspath(options.directory)
 
     def run(self) -> Stack:
@@ -52,6 +59,8 @@ class Pipeline:
         self.extender = Extender(self._document, self.directory, self.directories, self.errors)
         self.includer = Includer(self._included, self.errors)
         document = self._merged(files)
+        if not document.entries and self.dialects == {COMPOSE}:
+            raise StackError("not-a-mapping", "the file is empty", at=document.place)
         self._check_top(document)
         name = project.name_of(self.options, document, self.directory, self.variables, self.engine)
         environment, overlays = self._environment(document)
@@ -107,22 +116,32 @@ class Pipeline:
         return None
 
     def _document(self, file: SourceFile, at: Place | None = None) -> Mapping:
-        tree, _ = self.documents.read(file, at)
+        tree, dialect = self.documents.read(file, at)
+        self.dialects.add(dialect)
         if file.path != "-":
             self.read_files.append(file.path)
         if self.interpolator.variables is not self.variables:
             self.scopes[file.shown] = self.interpolator.variables
-        return self.interpolator.document(tree)
+        return self.interpolator.document(tree, extensions=dialect == COMPOSE)
 
     def _check_top(self, document: Mapping) -> None:
         import difflib
 
         for key, mark in document.keys.items():
             if key in TOP_KEYS or key.startswith("x-"):
+                if self.dialects == {COMPOSE}:
+                    self._check_kind(key, document.entries[key])
                 continue
             close = difflib.get_close_matches(key, TOP_KEYS, 1)
             hint = f"did you mean {close[0]}?" if close else ""
             self.errors.add(StackError("unknown-key", f"unknown key {key!r}", at=mark.place, hint=hint))
+
+    def _check_kind(self, key: str, node: Node) -> None:
+        """Sections of a Compose file are mappings; its version and name are text."""
+        if key in ("version", "name") and not (isinstance(node, Scalar) and isinstance(node.value, str)):
+            self.errors.add(StackError("bad-type", f"{key} is text, not {kind_of(node)}", at=node.place))
+        elif key in SECTIONS and not isinstance(node, Mapping):
+            self.errors.add(StackError("not-a-mapping", f"{key} is a mapping, not {kind_of(node)}", at=node.place))
 
     # ------------------------------------------------------------ environments
 
@@ -227,9 +246,17 @@ class Pipeline:
             profiles=project.profiles_of(self.options, self.variables, own),
             directories=self.directories,
             scopes=self.scopes,
+            contents=self.contents,
+            compose=self.dialects == {COMPOSE} and not self._wrong_dialect(),
         )
         stack = normaliser.stack(document, scope)
+        if normaliser.canonical and not self.errors.errors:
+            self.canonical = normaliser.canonical.plain(stack, document)
         return replace(stack, environment=environment, files=tuple(dict.fromkeys(self.read_files)))
+
+    def _wrong_dialect(self) -> bool:
+        """Whether a Compose file has our keys: that is told, and what Compose would say of them is not."""
+        return any(error.reason == "wrong-dialect" for error in self.errors.errors)
 
     def _warn_unset(self) -> None:
         for name, place in self.variables.unset.items():

@@ -26,14 +26,14 @@ def register() -> Verb:
 def run(context: Context, arguments: Arguments) -> int:
     from stackfile import api
 
-    stack = context.stack()
+    stack, plain = context.configuration()
     lists = [name for name in ("services", "images", "volumes", "networks") if arguments.flag(name)]
     if arguments.flag("quiet"):
         return 0
     if lists:
         _list(context, [item for name in lists for item in _names(stack, name)])
     else:
-        context.console.print(api.config(stack, "json" if context.console.json else "yaml").rstrip("\n"))
+        context.console.print(api.text_of(plain, "json" if context.console.json else "yaml").rstrip("\n"))
     return 0
 
 

@@ -11,8 +11,13 @@ from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, host
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
 from stackfile.model.stack import Build, ImageResource
 
-UNSUPPORTED = frozenset({"ssh", "privileged", "entitlements", "isolation", "platforms"})
 IGNORED = {
+    "entitlements": "build steps have no more rights than containers",
+    "isolation": "of Windows containers",
+    "no_cache_filter": "`no_cache` is of all stages",
+    "platforms": "images are made for the engine's own platform",
+    "privileged": "build steps have no more rights than containers",
+    "ssh": "build steps have no agent",
     "cache_from": "the engine keeps its own cache",
     "cache_to": "the engine keeps its own cache",
     "provenance": "the engine makes no attestations",
@@ -56,7 +61,7 @@ def parse(node: Node, context: Context, owner: str) -> tuple[Build, tuple[str, .
     for key, why in IGNORED.items():
         if fields.node(key) is not None:
             context.ignore(owner, f"build/{key}", fields.tree.keys[key].place, why)
-    fields.finish(UNSUPPORTED)
+    fields.finish()
     return build, tags
 
 
@@ -96,6 +101,8 @@ def tagged(references: Collection[str]) -> tuple[str, ...]:
 def _directory(node: Node, context: Context) -> str:
     value = name(node)
     if value.startswith(_REMOTE) or value.endswith(".git"):
+        if not context.contents:
+            return value
         raise StackError("unsupported-key", "a build context by URL is not supported yet", at=node.place,
                          hint="clone it, and name the directory")  # fmt: skip
     return context.path(value, node.place)
@@ -135,7 +142,7 @@ def _contexts(node: Node, context: Context, owner: str) -> dict[str, str]:
             result[key] = f"image:{value}"
         elif value.startswith("docker-image://"):
             result[key] = value
-        elif value.startswith("oci-layout://"):
+        elif value.startswith("oci-layout://") and context.contents:
             raise StackError("unsupported-key", "a layout as context is not supported yet", at=child.place)
         else:
             result[key] = _directory(child, context)

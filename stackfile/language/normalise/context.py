@@ -50,6 +50,10 @@ class Context:
     links: dict[tuple[str, str], str] = field(default_factory=dict)
     """(service, alias) → the service that it links to."""
     ignored: dict[tuple[str, str], Ignored] = field(default_factory=dict)
+    contents: bool = True
+    """Whether the content of configs, secrets and build contexts is wanted: an engine needs it, `config` does not."""
+    providers: set[str] = field(default_factory=set)
+    """Services that another program provides (`provider`)."""
     built: dict[str, ImageResource] = field(default_factory=dict)
     """Images of the services' own `build:`, by their keys."""
     directories: MappingType[str, str] = field(default_factory=dict)
@@ -77,7 +81,12 @@ class Context:
     def path(self, text: str, at: Place | None = None) -> str:
         """A path as an absolute one; `at` is where it was written."""
         base = self.directories.get(at.file, self.directory) if at and self.directories else self.directory
-        return os.path.normpath(os.path.join(base, os.path.expanduser(text)))
+        return os.path.normpath(os.path.join(base, self._home(text)))
+
+    def _home(self, text: str) -> str:
+        """`~` as the caller's home."""
+        home = self.variables.get("HOME")
+        return home + text[1:] if home and (text == "~" or text.startswith("~/")) else os.path.expanduser(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ def parse(node: Node, context: Context) -> Healthcheck:
     reader = fields(node, context, "healthcheck")
     disabled = reader.take("disable", boolean, False)
     test = reader.take("test", _test, NO_TEXTS)
-    if disabled and test and test != ("NONE",):
-        context.report(StackError("bad-value", "`disable: true` and a test", at=node.place))
     check = Healthcheck(
         test=("NONE",) if disabled else test,
         interval=reader.take("interval", duration, _DEFAULTS.interval),

@@ -11,6 +11,7 @@ from stackfile.language.normalise.context import Context, Fields
 from stackfile.model.stack import Dependency, DeviceMapping
 
 _PERMISSIONS = re.compile(r"[rwm]{1,3}")
+_CDI = re.compile(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+=\S+")
 _RULE = re.compile(r"[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}")
 _PLATFORM = re.compile(r"[a-z0-9]+(/[a-z0-9_]+(/[a-z0-9.]+)?)?")
 IMPLIED = Dependency(restart=True)
@@ -52,8 +53,8 @@ def cgroup(node: Node) -> str:
     return name(node)
 
 
-def device(node: Node, context: Context) -> DeviceMapping:
-    """`source[:target[:permissions]]`, or a mapping."""
+def device(node: Node, context: Context, owner: str) -> DeviceMapping | list[DeviceMapping]:
+    """`source[:target[:permissions]]`, or a mapping; nothing for a name of the Container Device Interface."""
     if isinstance(node, Mapping):
         fields = Fields(node, context, "a device")
         source = fields.require("source", name, "")
@@ -65,6 +66,9 @@ def device(node: Node, context: Context) -> DeviceMapping:
         target, _, permissions = rest.partition(":")
         if _PERMISSIONS.fullmatch(target) and not permissions:
             target, permissions = "", target
+    if _CDI.fullmatch(source):
+        context.ignore(owner, "devices", node.place, "the engine gives device files alone")
+        return []
     for path in filter(None, (source, target)):
         if not path.startswith("/"):
             raise StackError("bad-value", f"a device is an absolute path, not {path!r}", at=node.place)

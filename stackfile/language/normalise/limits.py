@@ -71,7 +71,7 @@ def resources(service: Fields, deploy: Deploy) -> Resources:
     no_limits: tuple[int, tuple[BlkioLimit, ...]] = (0, ())
     weight, blkio = service.take("blkio_config", lambda node: _blkio(node, service.context), no_limits)
     return Resources(
-        memory=_either(service, "mem_limit", deploy.limits, "memory", size),
+        memory=_either(service, "mem_limit", deploy.limits, "memory", _memory),
         memory_reservation=_either(service, "mem_reservation", deploy.reservations, "memory", size),
         memory_swap=service.take("memswap_limit", _swap, 0),
         nano_cpus=_either(service, "cpus", deploy.limits, "cpus", cpus),
@@ -135,6 +135,11 @@ def _either(service: Fields, key: str, limits: Fields, other: str, parse: Callab
         error = StackError("bad-value", message, at=node.place, stack=[limits.tree.entries[other].place])
         service.context.report(error)
     return own or deployed
+
+
+def _memory(node: Node) -> int:
+    """Bytes; -1 is without limit too."""
+    return max(_swap(node), 0)
 
 
 def _swap(node: Node) -> int:

@@ -16,6 +16,8 @@ from stackfile.model.stack import Attachment, Dependency, Service
 
 CONDITIONS = frozenset({"service_started", "service_healthy", "service_completed_successfully"})
 DEFAULT_NETWORK = "default"
+_DEFAULT_MODES = ("bridge", "default")
+"""Docker's own default network: here that of the stack."""
 _OTHERS = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-zA-Z0-9._-]+")
 _IGNORED = {
     "link_local_ips": "interfaces have the addresses of their network alone",
@@ -89,10 +91,10 @@ def network_mode(node: Node, context: Context, owner: str) -> str:
     kind, _, target = value.partition(":")
     if kind == "service" and target:
         context.refer(owner, "service", target, node.place)
-    elif not (value in ("none", "host") or (kind == "container" and target)):
+    elif not (value in ("none", "host", *_DEFAULT_MODES) or (kind == "container" and target)):
         hint = "none, host, service:NAME or container:NAME"
         raise StackError("bad-value", f"no network mode {value!r}", at=node.place, hint=hint)
-    return value
+    return "" if value in _DEFAULT_MODES else value
 
 
 def depends_on(node: Node, context: Context, owner: str) -> dict[str, Dependency]:

@@ -11,6 +11,8 @@ from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import Mount
 
 TYPES = frozenset({"volume", "bind", "tmpfs"})
+FOREIGN = "the engine mounts volumes, binds and tmpfs"
+_FOREIGN_TYPES = frozenset({"image", "cluster", "npipe"})
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED_OPTIONS = frozenset({"rw", "z", "Z", "cached", "delegated", "consistent", "copy"})
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -22,6 +24,12 @@ def parse(node: Node, context: Context) -> Mount:
     if mount.target and not mount.target.startswith("/"):
         raise StackError("bad-value", f"a mount's target is an absolute path, not {mount.target!r}", at=node.place)
     return mount
+
+
+def is_foreign(node: Mapping) -> bool:
+    """Whether a mount is of a kind that Compose has and no engine of one Linux machine."""
+    kind = node.get("type")
+    return isinstance(kind, Scalar) and kind.value in _FOREIGN_TYPES
 
 
 def _short(node: Node, context: Context) -> Mount:
@@ -86,7 +94,8 @@ def _long(node: Mapping, context: Context) -> Mount:
     volume.node("labels")  # of an anonymous volume: nothing looks at them
     volume.finish()
     tmpfs.finish()
-    fields.finish({"image"})
+    fields.take("image", as_mapping, None)
+    fields.finish()
     return mount
 
 

@@ -26,28 +26,32 @@ def parse(node: Node, context: Context) -> list[Port]:
 
     Raises StackError (bad-port).
     """
-    return _long(node, context) if isinstance(node, Mapping) else _short(text(node))
+    return _long(node, context) if isinstance(node, Mapping) else short(text(node))
 
 
-def _short(value: str) -> list[Port]:
+def short(value: str) -> list[Port]:
+    """The ports of `[[ip:]published:]target[/protocol]`. Raises StackError (bad-port)."""
+    if value.count(":") > 3 and "[" not in value:
+        host, published, target = value.rsplit(":", 2)
+        value = f"[{host}]:{published}:{target}"
     match = _SHORT.fullmatch(value)
     if not match:
         raise StackError("bad-port", f"not a port: {value!r}", hint="[[address:]published:]target[/protocol]")
     protocol = _protocol(match["protocol"] or "tcp")
-    return _expand(match["target"], match["published"] or "", _address(match["ip"] or ""), protocol, "ingress")
+    return _expand(match["target"], match["published"] or "", address(match["ip"] or ""), protocol, "ingress")
 
 
 def _long(node: Mapping, context: Context) -> list[Port]:
     fields = Fields(node, context, "a port")
     target = fields.require("target", any_text, "")
     published = fields.take("published", any_text, "")
-    address = fields.take("host_ip", lambda child: _address(text(child)), "")
+    host = fields.take("host_ip", lambda child: address(text(child)), "")
     protocol = fields.take("protocol", lambda child: _protocol(text(child)), "tcp")
     mode = fields.take("mode", _mode, "ingress")
     fields.take("name", text, "")
     fields.take("app_protocol", text, "")
     fields.finish()
-    return _expand(target, published, address, protocol, mode) if target else []
+    return _expand(target, published, host, protocol, mode) if target else []
 
 
 def _mode(node: Node) -> str:
@@ -63,7 +67,8 @@ def _protocol(value: str) -> str:
     return value.lower()
 
 
-def _address(value: str) -> str:
+def address(value: str) -> str:
+    """An address of the host, without brackets. Raises StackError (bad-port)."""
     value = value.removeprefix("[").removesuffix("]")
     try:
         return str(ipaddress.ip_address(value)) if value else ""

@@ -233,6 +233,8 @@ def _content(fields: Fields, context: Context) -> str | None:
 
 def _file(node: Node, context: Context) -> str:
     path = name(node)
+    if not context.contents and not context.reader.exists(context.path(path, node.place)):
+        return ""
     data = read_bytes(context.path(path, node.place), path, context.reader, node.place)
     try:
         return data.decode()
@@ -244,6 +246,8 @@ def _variable(node: Node, context: Context) -> str:
     variable = name(node)
     value = context.variables_at(node.place).get(variable)
     if value is None:
+        if not context.contents:
+            return ""
         raise StackError("variable-required", f"variable {variable} is not set", at=node.place)
     return str(value)
 

@@ -36,9 +36,6 @@ from stackfile.language.normalise.basic import name as named
 from stackfile.language.normalise.context import Context, Fields, Published
 from stackfile.model.stack import Attachment, Dependency, FileRef, LogConfig, Mount, Port, Rollout, Service
 
-UNSUPPORTED = frozenset({"provider"})
-"""Keys of Compose that the model has no field for yet."""
-
 _WINDOWS = "of Windows containers"
 IGNORED = {
     "cgroup_parent": "the engine has one parent for all containers",
@@ -52,6 +49,7 @@ IGNORED = {
     "gpus": "the engine gives devices by `devices` alone",
     "isolation": _WINDOWS,
     "models": "the engine runs no models",
+    "pull_refresh_after": "an image that is here is not fetched again: pull it",
     "pre_start": "the engine runs nothing before the start: let another service complete first",
     "runtime": "the engine is its own runtime",
     "storage_opt": "the engine does not limit the writable layer",
@@ -61,9 +59,9 @@ IGNORED = {
 
 LOG = LogConfig()
 ROLLOUT = Rollout()
-PULL_POLICIES = frozenset({"always", "never", "missing", "if_not_present", "build"})
+PULL_POLICIES = frozenset({"always", "never", "missing", "if_not_present", "build", "refresh"})
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*")
+_HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*")
 
 
 def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
@@ -131,7 +129,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     fields.ignore(owner, IGNORED)
     fields.node("extends")  # resolved before files were merged
     deploy.finish()
-    fields.finish(UNSUPPORTED)
+    fields.finish()
     return service
 
 
@@ -143,7 +141,7 @@ def _shared(fields: Fields, context: Context, owner: str) -> dict[str, Any]:
         "uts_mode": fields.take("uts", isolation.host_only, ""),
         "userns_mode": fields.take("userns_mode", isolation.host_only, ""),
         "cgroup_mode": fields.take("cgroup", isolation.cgroup, ""),
-        "devices": fields.take_list("devices", lambda node: isolation.device(node, context)),
+        "devices": fields.take_list("devices", lambda node: isolation.device(node, context, owner)),
         "device_rules": fields.take_list("device_cgroup_rules", isolation.device_rule),
         "volumes_from": fields.take_list("volumes_from", lambda node: isolation.volumes_from(node, context, owner)),
         "platform": fields.take("platform", isolation.platform, ""),
@@ -214,7 +212,10 @@ def _ports(fields: Fields, context: Context, name: str) -> tuple[Port, ...]:
 
 
 def _mounts(fields: Fields, context: Context, owner: str) -> tuple[Mount, ...]:
-    def parse_item(node: Node) -> Mount:
+    def parse_item(node: Node) -> Mount | list[Mount]:
+        if isinstance(node, Mapping) and mounts.is_foreign(node):
+            context.ignore(owner, "volumes", node.place, mounts.FOREIGN)
+            return []
         mount = mounts.parse(node, context)
         if mount.type == "volume" and mount.source:
             context.refer(owner, "volume", mount.source, node.place)

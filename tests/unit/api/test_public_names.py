@@ -16,8 +16,8 @@ def test_names_of_the_package() -> None:
 def test_names_of_the_api() -> None:
     assert dir(api) == [
         "Client", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader", "Warned",
-        "apply", "config", "connect", "error_from_plain", "from_document", "graph", "last_change", "load", "plan",
-        "read_plan", "to_document", "to_plain",
+        "apply", "config", "configuration", "connect", "error_from_plain", "from_document", "graph", "last_change",
+        "load", "plan", "read_plan", "text_of", "to_document", "to_plain",
     ]  # fmt: skip
 
 

@@ -94,7 +94,6 @@ def test_the_canonical_form_reads_back_as_itself() -> None:
         ("https://github.com/x/y.git", "unsupported-key"),
         ("{context: git@x:y}", "unsupported-key"),
         ("{colour: red}", "unknown-key"),
-        ("{platforms: [linux/arm64]}", "unsupported-key"),
         ("{network: web}", "bad-value"),
         ("{dockerfile: a, dockerfile_inline: b}", "bad-value"),
         ("{secrets: [none]}", "unknown-reference"),

@@ -93,7 +93,6 @@ def test_bases_and_tags() -> None:
     [
         ("{}", "missing-key", 2, 6), ("{from: ''}", "bad-value", 2, 13),
         ("{from: 'a b'}", "bad-value", 2, 13),
-        ("{build: {ssh: [default]}}", "unsupported-key", 2, 15),
         ("{form: x}", "missing-key", 2, 6),
         ("{from: scratch, steps: [{hots: {}}]}", "unknown-key", 2, 31),
         ("{from: scratch, steps: [{run: x, env: {A: 1}}]}", "bad-value", 2, 39),
