@@ -69,8 +69,11 @@ def _wait_for(socket: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextlib.contextmanager
-def dockerd(directory: Path) -> Iterator[Docker]:
-    """Start dockerd with its roots below `directory` in a network namespace of its own; busybox is loaded."""
+def dockerd(directory: Path, *, own_network: bool = True) -> Iterator[Docker]:
+    """Start dockerd with its roots below `directory`; busybox is loaded.
+
+    In a network namespace of its own, unless the calling thread's is one already.
+    """
     need("dockerd"), need("containerd")
     directory.mkdir(parents=True, exist_ok=True)
     socket = f"{directory}/docker.sock"
@@ -83,7 +86,11 @@ def dockerd(directory: Path) -> Iterator[Docker]:
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", script], stdout=out, stderr=out, env=environment, start_new_session=True
+            [*(["unshare", "--net"] if own_network else []), "sh", "-c", script],
+            stdout=out,
+            stderr=out,
+            env=environment,
+            start_new_session=True,
         )
     try:
         _wait_for(socket, process, log)

@@ -30,7 +30,7 @@ _TYPE_MASK = 0x3FFF
 _BUFFER = 8 << 20
 _BUFFERS = ((32, socket.SO_SNDBUF), (33, socket.SO_RCVBUF))
 """SO_SNDBUFFORCE and SO_RCVBUFFORCE: a batch of a thousand messages is answered by a thousand acknowledgements."""
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_SOL_NETLINK, _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 270, 1, 10, 11
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -200,11 +200,50 @@ class NetlinkSocket:
             data = self._socket.recv(1 << 20)
         except OSError as error:
             raise KernelError(error.errno or 0, "recvmsg", "netlink") from error
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
-            yield sequence, kind, data[offset + _HEADER.size : offset + length]
-            offset += (length + 3) & ~3
+        yield from _split(data)
+
+
+class Subscription:
+    """What the kernel announces to a multicast group of a protocol. Non-blocking; belongs to the maker's namespace."""
+
+    def __init__(self, protocol: int, group: int) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
+        try:
+            self._socket.bind((0, 0))
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        except OSError as error:
+            self._socket.close()
+            raise KernelError(error.errno or 0, "setsockopt", "netlink membership") from error
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def read(self) -> list[tuple[int, bytes]] | None:
+        """(type, body) of what was announced since the last call; None when so much was that some of it is lost."""
+        found: list[tuple[int, bytes]] = []
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    return None
+                raise KernelError(error.errno or 0, "recvmsg", "netlink") from error
+            found += [(kind, payload) for _, kind, payload in _split(data)]
+
+
+def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(sequence, type, body) of each message of a datagram."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+        yield sequence, kind, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
 
 
 def _code(payload: bytes) -> int:

@@ -20,6 +20,7 @@ from stackfile.kernel.netlink import (
     NETFILTER,
     Message,
     NetlinkSocket,
+    Subscription,
     attribute,
     attributes,
     be32,
@@ -38,6 +39,11 @@ _NEWCHAIN, _GETCHAIN, _DELCHAIN = 3, 4, 5
 _NEWRULE, _GETRULE, _DELRULE = 6, 7, 8
 _NEWSET, _GETSET, _DELSET = 9, 10, 11
 _NEWSETELEM, _GETSETELEM, _DELSETELEM = 12, 13, 14
+_NEWGEN = 15
+
+_STRUCTURE = frozenset({_NEWTABLE, _DELTABLE, _NEWCHAIN, _DELCHAIN, _NEWRULE, _DELRULE})
+_GROUP = 7
+"""NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)."""
 
 _SET_INTERVAL, _SET_MAP = 0x4, 0x8
 _INTERVAL_END = 1
@@ -192,6 +198,49 @@ class Nftables:
 
     def _dump(self, kind: int, family: int, body: bytes = b"", subject: str = "dump") -> list[tuple[int, bytes]]:
         return self._socket.query(_message(kind, DUMP, family, body, subject))
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Names of the tables that it changed (the table, a chain or a rule; elements do not count) and deleted."""
+
+    changed: frozenset[str]
+    deleted: frozenset[str]
+
+
+class RuleEvents:
+    """What changes in nf_tables, whoever changes it; in the namespace of the thread that makes it."""
+
+    def __init__(self) -> None:
+        self._events = Subscription(NETFILTER, _GROUP)
+
+    def fileno(self) -> int:
+        return self._events.fileno()
+
+    def close(self) -> None:
+        self._events.close()
+
+    def read(self) -> list[Transaction] | None:
+        """What was done since the last call, oldest first; None when some of it is lost."""
+        events = self._events.read()
+        if events is None:
+            return None
+        found: list[Transaction] = []
+        changed: set[str] = set()
+        deleted: set[str] = set()
+        for kind, body in events:
+            if kind >> 8 != _SUBSYSTEM >> 8:
+                continue
+            number = kind & 0xFF
+            if number == _NEWGEN:
+                found.append(Transaction(frozenset(changed), frozenset(deleted)))
+                changed, deleted = set(), set()
+            elif number in _STRUCTURE:
+                table = string(attributes(body, 4).get(1, b""))
+                changed.add(table)
+                if number == _DELTABLE:
+                    deleted.add(table)
+        return [*found, Transaction(frozenset(changed), frozenset(deleted))]
 
 
 def add_table(family: Family, name: str, comment: str = "") -> Message:

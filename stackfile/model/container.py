@@ -225,6 +225,11 @@ class NetworkRecord:
     reserved: tuple[str, ...] = ()
     """Addresses that are never leased."""
 
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether one of its subnets is of IPv6."""
+        return any(":" in subnet for subnet in self.subnets)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeRecord:

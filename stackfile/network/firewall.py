@@ -7,7 +7,8 @@ stand behind the administrator's own rules; what they let pass is still judged b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stackfile import log
@@ -21,6 +22,7 @@ _LOG = log.get(__name__)
 _FAMILIES = (Family.IPV4, Family.INET, Family.IPV6)
 _NAMES = {Family.IPV4: "ip", Family.IPV6: "ip6", Family.INET: "inet"}
 _USER_CHAIN = "DOCKER-USER"
+_GUARDED = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}|(?:cni-)?podman\d+|cni\d+|virbr\d+")
 _SILENT = ("counter", "log")
 _DEEPEST = 16
 """Calls from chain to chain that the kernel allows, as many as are followed."""
@@ -102,15 +104,43 @@ def pass_through(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> Non
 
 def closed_for(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> list[Barrier]:
     """Barriers without our rules for `bridge`."""
-    own = mark(ours, bridge)
-    closed = []
+    return look(kernel, ours, ipv6=ipv6).closed_for(bridge, ipv6=ipv6)
+
+
+def is_guarded(bridge: str) -> bool:
+    """Whether a bridge of others is one whose makers let nobody in but by published ports (Docker, Podman, libvirt).
+
+    Our accept rules stand before theirs: what they would refuse to our containers, our own table must.
+    """
+    return _GUARDED.fullmatch(bridge) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The barriers at one moment, each with the comments of the rules that stand where ours belong."""
+
+    ours: str
+    found: Sequence[tuple[Barrier, Sequence[str]]]
+
+    def closed_for(self, bridge: str, *, ipv6: bool) -> list[Barrier]:
+        """Barriers without our rules for `bridge`; those of IPv6 alone count on request."""
+        own = mark(self.ours, bridge)
+        return [
+            barrier
+            for barrier, comments in self.found
+            if (ipv6 or barrier.family != Family.IPV6) and comments.count(own) < 2
+        ]
+
+
+def look(kernel: Nftables, ours: str, *, ipv6: bool) -> View:
+    """All barriers, for the questions of many bridges."""
+    found = []
     for barrier in barriers(kernel, ours, ipv6=ipv6):
         present = kernel.rules(barrier.family, barrier.table, barrier.chain)
         handles = [rule.handle for rule in present]
         effective = present[: handles.index(barrier.before)] if barrier.before in handles else present
-        if sum(rule.comment == own for rule in effective) < 2:
-            closed.append(barrier)
-    return closed
+        found.append((barrier, [rule.comment for rule in effective]))
+    return View(ours, found)
 
 
 def withdraw(kernel: Nftables, ours: str, bridge: str = "") -> None:

@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackfile import log
@@ -53,17 +53,38 @@ def program(version: int) -> str:
 
 def closed_for(ours: str, bridge: str, *, ipv6: bool) -> list[Barrier]:
     """Chains that drop and do not have our rules for `bridge`; `ours` is our nftables table."""
-    found = []
+    return look(ours, ipv6=ipv6).closed_for(bridge, ipv6=ipv6)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The chains that drop at one moment, each with the comments of the rules that stand where ours belong."""
+
+    ours: str
+    found: Mapping[int, tuple[Barrier, Sequence[str]]]
+    """By family, 4 or 6."""
+
+    def closed_for(self, bridge: str, *, ipv6: bool) -> list[Barrier]:
+        """Chains without our rules for `bridge`; those of IPv6 count on request."""
+        own = firewall.mark(self.ours, bridge)
+        return [
+            barrier
+            for version, (barrier, comments) in self.found.items()
+            if (ipv6 or version == 4) and comments.count(own) < 2
+        ]
+
+
+def look(ours: str, *, ipv6: bool) -> View:
+    """All chains that drop, for the questions of many bridges."""
+    found = {}
     for version in (4, 6) if ipv6 else (4,):
         rules = _rules(version)
         barrier = _barrier(version, rules)
-        if barrier is None:
-            continue
-        present = [rule for rule in rules if rule[:2] == ["-A", barrier.chain]]
-        effective = present[: barrier.number - 1] if barrier.number else present
-        if sum(_comment(rule) == firewall.mark(ours, bridge) for rule in effective) < 2:
-            found.append(barrier)
-    return found
+        if barrier is not None:
+            present = [rule for rule in rules if rule[:2] == ["-A", barrier.chain]]
+            effective = present[: barrier.number - 1] if barrier.number else present
+            found[version] = (barrier, [_comment(rule) for rule in effective])
+    return View(ours, found)
 
 
 def pass_through(ours: str, bridge: str, *, ipv6: bool) -> None:

@@ -21,7 +21,6 @@ from stackfile.network import (
     attachment,
     dns,
     doctor,
-    firewall,
     forwarding,
     legacy,
     options,
@@ -31,6 +30,7 @@ from stackfile.network import (
     table,
 )
 from stackfile.network.attachment import Wired
+from stackfile.network.beside import Beside
 from stackfile.network.doctor import Check
 from stackfile.network.facts import NetworkFacts
 from stackfile.network.journal import Journal
@@ -39,6 +39,7 @@ from stackfile.network.port import PortFacts
 from stackfile.network.publication import PortKey, Publication
 from stackfile.network.publisher import Publisher
 from stackfile.network.reservation import Holder, Reservations
+from stackfile.network.watch import RuleWatch
 
 _RACE = 0.25
 """Seconds for which a younger bridge of the same subnet may still give way."""
@@ -67,6 +68,7 @@ class NetworkManager:
         self._links = Links()
         self._route = NetlinkSocket(ROUTE)
         self._nft = Nftables()
+        self._beside = Beside(self._nft, table)
         self._publisher = Publisher(self._nft, table)
         self._reservations = Reservations(supervisor)
         self._addresses: dict[tuple[str, str], tuple[str, str]] = {}
@@ -139,7 +141,7 @@ class NetworkManager:
         uses already, or an interface of others has the bridge's name; ActionError (`bad-request`) for a bad option.
         """
         options.check(network)
-        if _has_ipv6(network) and not sysctl.read("ipv6/conf/all/disable_ipv6"):
+        if network.has_ipv6 and not sysctl.read("ipv6/conf/all/disable_ipv6"):
             raise ActionError("action-failed", f"network {network.name} cannot have IPv6", cause="this kernel has none")
         record = self._named(network)
         with self._lock:
@@ -158,8 +160,8 @@ class NetworkManager:
             sysctl.write(f"ipv4/conf/{record.interface}/route_localnet", "1")
             elements = table.add_network(self._table, record.interface, record.subnets, internal=record.internal)
             self._nft.commit(elements)
-            firewall.pass_through(self._nft, self._table, record.interface, ipv6=_has_ipv6(record))
-            legacy.pass_through(self._table, record.interface, ipv6=_has_ipv6(record))
+            self._beside.guard(self._foreign_bridges())
+            self._beside.pass_through(record)
             for setting in _forwarding(record):
                 forwarding.enable(self._journal, setting, self._foreign_bridges())
             if intent is not None:
@@ -181,20 +183,35 @@ class NetworkManager:
         with self._lock:
             links = self._links.all()
             bridge = next((link for link in links if link.name == network.interface), None)
-            ipv6 = _has_ipv6(network)
-            closed = firewall.closed_for(self._nft, self._table, network.interface, ipv6=ipv6)
-            older = legacy.closed_for(self._table, network.interface, ipv6=ipv6)
+            dropped_by, sealed = self._beside.dropped_by(network)
             return NetworkFacts(
                 bridge=bridge is not None and bridge.up,
                 addresses=tuple(self._links.addresses(bridge.index)) if bridge else (),
                 elements=self._has_elements(network),
                 forwarding=all(sysctl.read(setting) == "1" for setting in _forwarding(network)),
-                dropped_by=tuple(map(str, (*closed, *older))),
-                sealed=tuple(str(barrier) for barrier in closed if barrier.sealed),
+                dropped_by=dropped_by,
+                sealed=sealed,
                 ports=tuple(link.name for link in links if bridge and link.master == bridge.index),
                 down=tuple(link.name for link in links if bridge and link.master == bridge.index and not link.up),
                 loopback=sysctl.read(f"ipv4/conf/{network.interface}/route_localnet") == "1",
             )
+
+    def watch(self) -> RuleWatch:
+        """Tells when `hindered` may have another answer. Raises KernelError."""
+        return RuleWatch(self._table)
+
+    def polled(self) -> bool:
+        """Whether there are rules of which the kernel does not tell when they change (iptables-legacy)."""
+        return legacy.in_use(4) or legacy.in_use(6)
+
+    def hindered(self, networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
+        """Those of which another table drops packets, though it would take rules of ours.
+
+        One look for all of them (1 ms, with iptables-legacy 10); guards new bridges of others against them, too.
+        """
+        with self._lock:
+            self._beside.guard(self._foreign_bridges())
+            return self._beside.hindered(networks)
 
     # ---- containers
 
@@ -354,8 +371,7 @@ class NetworkManager:
         own = [link.name for link in links if link.name == network.interface and self._is_ours(link)]
         self._links.delete(*stale, *own)
         self._remove_elements(network)
-        firewall.withdraw(self._nft, self._table, network.interface)
-        legacy.withdraw(self._table, network.interface)
+        self._beside.withdraw(network.interface)
         self._addresses = {key: value for key, value in self._addresses.items() if key[1] != network.id}
 
     def _remove_elements(self, network: NetworkRecord) -> None:
@@ -378,8 +394,7 @@ class NetworkManager:
         if self._nft.table_comment(table.INET, self._table) is not None:
             self._nft.commit([nft.delete_table(table.INET, self._table)])
         self._publisher.forget()
-        firewall.withdraw(self._nft, self._table)
-        legacy.withdraw(self._table)
+        self._beside.withdraw()
         forwarding.restore(self._journal, self._nft, self._table, self._foreign_bridges())
 
     def _check_name(self, network: NetworkRecord) -> None:
@@ -467,15 +482,11 @@ class NetworkManager:
             self._flusher.submit(conntrack.flush, ports, family)
 
 
-def _has_ipv6(network: NetworkRecord) -> bool:
-    return any(":" in subnet for subnet in network.subnets)
-
-
 def _forwarding(network: NetworkRecord) -> list[str]:
     """Settings that the network needs to be 1."""
     if network.internal:
         return []
-    return [sysctl.FORWARD, sysctl.FORWARD6] if _has_ipv6(network) else [sysctl.FORWARD]
+    return [sysctl.FORWARD, sysctl.FORWARD6] if network.has_ipv6 else [sysctl.FORWARD]
 
 
 def _bridge_addresses(network: NetworkRecord) -> tuple[str, list[str]]:

@@ -6,7 +6,8 @@
     publish  by host address first, then for any local address: one backend by a map, several by a chain of their own;
              ::1 is left to the relay
     post   masquerade: 127/8 → ours, between ours through a published port, ours → outside
-    fwd    within a network; published ports; nothing else gets to a container, nothing leaves an internal network
+    fwd    within a network; published ports; nothing else gets to a container, nothing leaves an internal network;
+           to the guarded bridges of others (Docker's) by their published ports alone
     in     published ports with nothing behind them are refused
 
 IPv4 and IPv6 have sets of their own (`any4`, `any6`); chains serve both. Elements name bridges and subnets, so that an
@@ -63,7 +64,7 @@ from stackfile.kernel.nftexpr import (
 from stackfile.network.publication import LOOPBACK6, Backends, PortKey, Slot
 
 INET = Family.INET
-LAYOUT = "stackfile layout 2"
+LAYOUT = "stackfile layout 3"
 """Comment of the table. A table with another layout is replaced as a whole."""
 
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
@@ -101,6 +102,7 @@ def _sets(table: str) -> list[Message]:
         *messages,
         nft.add_set(INET, table, "bridges", next(number), INTERFACE),
         nft.add_set(INET, table, "internal", next(number), INTERFACE),
+        nft.add_set(INET, table, "guarded", next(number), INTERFACE),
         nft.add_verdict_map(INET, table, "pairs", next(number), INTERFACE, INTERFACE),
     ]
 
@@ -139,6 +141,8 @@ def _rules(table: str) -> list[Message]:
             (meta(Meta.IN_NAME, R1), meta(Meta.OUT_NAME, R2), lookup("pairs", into=0)),
             (meta(Meta.IN_NAME), lookup("internal"), verdict(DROP)),
             (meta(Meta.OUT_NAME), lookup("internal"), verdict(DROP)),
+            (meta(Meta.IN_NAME), lookup("bridges"), *_to_guarded(), translated(), verdict(ACCEPT)),
+            (meta(Meta.IN_NAME), lookup("bridges"), *_to_guarded(), verdict(DROP)),
             (_to_ours(), translated(), verdict(ACCEPT)),
             (_to_ours(), verdict(DROP)),
         ),
@@ -189,6 +193,10 @@ def _to_ours() -> bytes:
     return meta(Meta.OUT_NAME) + lookup("bridges")
 
 
+def _to_guarded() -> tuple[bytes, ...]:
+    return meta(Meta.OUT_NAME), lookup("guarded")
+
+
 def _to_others() -> bytes:
     return meta(Meta.OUT_NAME) + lookup("bridges", missing=True)
 
@@ -205,6 +213,14 @@ def add_network(table: str, bridge: str, subnets: Sequence[str], *, internal: bo
     if internal:
         messages.append(nft.add_elements(INET, table, "internal", nft.element(link)))
     return messages
+
+
+def guard(table: str, present: set[str], wanted: set[str]) -> list[Message]:
+    """Have `wanted` be the bridges of others that guard what is behind them."""
+    return [
+        *(nft.add_elements(INET, table, "guarded", nft.element(interface(name))) for name in sorted(wanted - present)),
+        *(nft.delete_elements(INET, table, "guarded", nft.element(interface(name))) for name in present - wanted),
+    ]
 
 
 def remove_network(table: str, bridge: str, subnets: Sequence[str], *, internal: bool) -> list[list[Message]]:

@@ -45,6 +45,7 @@ from stackfile.engines.embedded.supervise import Supervision
 from stackfile.engines.embedded.trash import Trash
 from stackfile.engines.embedded.update import Update
 from stackfile.engines.embedded.volumes import Volumes
+from stackfile.engines.embedded.watching import FirewallWatch
 from stackfile.images.snapshots import Snapshots
 from stackfile.images.store import ImageStore
 from stackfile.network.manager import NetworkManager
@@ -92,6 +93,7 @@ class Composition:
     drift: DriftFinder
     doctor: Doctor
     recovery: Recovery
+    firewalls: FirewallWatch
 
     async def open(self) -> None:
         """Read the databases, connect to the other processes, recover."""
@@ -101,6 +103,7 @@ class Composition:
         await self.core.resolver.connect()
         await self.core.shim.connect()
         await self.recovery.run()
+        self.firewalls.open()
 
     def busy(self) -> list[str]:
         """What goes on without anybody waiting for it: deletions, idle helpers, health checks that begin, restarts."""
@@ -122,6 +125,7 @@ class Composition:
 
     async def close(self) -> None:
         """Let go; containers, shim and resolver run on."""
+        await self.firewalls.close()
         self.recovery.close()
         self.supervision.close()
         self.bus.close()
@@ -299,4 +303,5 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         drift=DriftFinder(core, registry, networks, ports, made.volumes, made.mounts, made.namespaces, mender),
         doctor=Doctor(core),
         recovery=recovery,
+        firewalls=FirewallWatch(core, networks, mender),
     )
