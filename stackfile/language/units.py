@@ -6,7 +6,7 @@ import re
 
 from stackfile.errors import StackError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKmMgGtTpP]?)[iI]?[bB]?")
+_SIZE = re.compile(r"\+?((?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?) ?([kKmMgGtTpP]?)[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 _DURATION = re.compile(r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h|d|w))+")
@@ -22,7 +22,7 @@ def size(text: str) -> int:
 
     Raises StackError (bad-size).
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text)
     if not match:
         raise StackError("bad-size", f"not a size: {text!r}", hint="a number with b, k, m, g or t, such as 64m")
     number, unit = match.groups()
@@ -31,7 +31,7 @@ def size(text: str) -> int:
 
 def duration(text: str) -> int:
     """Nanoseconds of `1m30s`, `500ms`, `1.5h`; also d and w. Raises StackError (bad-duration)."""
-    stripped = text.strip()
+    stripped = text.removeprefix("+")
     if stripped == "0":
         return 0
     if not _DURATION.fullmatch(stripped) or stripped.startswith("-"):

@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
-STRICTER: dict[str, str] = {
-    "restart-policy": "Compose passes any text on, and the engine refuses the container when it is created",
-    "fraction": "Compose cuts the fraction of a byte, share or process off, or the whole limit, and says nothing",
-    "engine-range": "Compose passes any number on, and the kernel refuses it when the container is created",
-    "engine-word": "Compose passes any word on; one that no engine here knows is found before anything runs",
-    "relative-target": "a mount needs an absolute target: Docker refuses the container when it is created",
-    "address": "Compose passes any text on for an address, and the engine refuses the network or container",
-    "shell-words": "CMD-SHELL takes one text: further words become arguments that no shell line reads",
-    "device-rule": "Compose passes any text on, and the kernel refuses the rule",
-    "empty-hook": "a hook without a command would run nothing",
-    "external-content": "what is external is never made here: its file or content would be ignored silently",
-    "same-port": "two services cannot publish one port of the machine: the second would fail to start",
+import re
+from dataclasses import dataclass
+
+from stackfile.errors import StackfileError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Why we refuse what Compose accepts, and the messages by which we do."""
+
+    why: str
+    message: str
+
+    def says(self, error: StackfileError) -> bool:
+        return re.search(self.message, error.message) is not None
+
+
+STRICTER: dict[str, Rule] = {
+    "restart-policy": Rule(
+        "Compose passes any text on, and the engine refuses the container when it is created",
+        "^no restart policy",
+    ),
+    "fraction": Rule(
+        "Compose cuts the fraction of a byte, share or process off, or the whole limit, and says nothing",
+        "^(text|a whole number) is wanted here, not a number",
+    ),
+    "engine-range": Rule(
+        "Compose passes any number on, and the kernel refuses it when the container is created",
+        "^(mem_swappiness is from|blkio weight needs|a weight is from|not a number of CPUs|.* is negative|not a duration: '-)",
+    ),
+    "engine-word": Rule(
+        "Compose passes any word on; one that no engine here knows is found before anything runs",
+        "^(no protocol|mode is ingress|no network mode|mode .* needs a cluster|no network .* for a build|no ipam driver"
+        "|no mount option|not a namespace|.* is not possible here|no condition|not a signal|no format|not a platform"
+        "|no propagation|.* is none of|not volumes of another)",
+    ),
+    "engine-text": Rule(
+        "Compose passes any text on for a port, a set of CPUs or the name of a host or container, and the engine "
+        "refuses the container when it is created",
+        "^(not a port|max-file is|not a size|this must not be empty|not a set of CPUs|not a host name|not a container name|a container's port is not 0|the ranges"
+        "|not a volume|.* is no volume name|uid and gid are numbers|a config's|not a health check|not a mode"
+        "|not a name of an interface)",
+    ),
+    "relative-target": Rule(
+        "a mount or a device needs an absolute target: Docker refuses the container when it is created",
+        "^(a mount's target is an absolute path|a device is an absolute path|a volume needs `target`|permissions are letters)",
+    ),
+    "address": Rule(
+        "Compose passes any text on for an address, and the engine refuses the network or container",
+        "^(not an address|not a MAC address|not a subnet|ipam.config needs `subnet`)",
+    ),
+    "shell-words": Rule(
+        "CMD-SHELL takes one text: further words become arguments that no shell line reads",
+        "^CMD-SHELL takes one text",
+    ),
+    "device-rule": Rule("Compose passes any text on, and the kernel refuses the rule", "^not a device rule"),
+    "empty-hook": Rule("a hook without a command would run nothing", "^the hook has no command"),
+    "external-content": Rule(
+        "what is external is never made here: its file or content would be ignored silently",
+        "is external and has|^external needs `name`|needs `file`|^unknown key .* in external",
+    ),
+    "same-port": Rule(
+        "two services cannot publish one port of the machine: the second would fail to start",
+        "publish host port",
+    ),
 }
 """What Compose accepts and we refuse."""
 

@@ -21,6 +21,8 @@ def test_case(case: Case) -> None:
         assert (theirs.plain is None) == bool(case.rejected), theirs.error or "Compose accepts it"
         assert isinstance(ours, list), "we accept it"
         refused_well(ours, case)
+        if case.stricter:
+            assert all(known.STRICTER[case.stricter].says(error) for error in ours), list(map(str, ours))
         return
     assert theirs.plain is not None, f"Compose refuses it: {theirs.error}"
     assert isinstance(ours, Verdict), f"we refuse it: {[str(error) for error in ours]}"

@@ -33,9 +33,13 @@ def hosts(node: Node, context: Context) -> list[str]:
     if isinstance(node, Mapping):
         for child in node.entries.values():
             shapes.texts(child, context) if isinstance(child, Sequence) else shapes.text(child, context)
+            if not isinstance(child, Sequence | Scalar):
+                return not_a(child, "an address")
         items = [item.split("=", 1) for item in basic.hosts(node)]
         return sorted(f"{name}={address.removeprefix('[').removesuffix(']')}" for name, address in items)
-    return sorted(set(map(_host, shapes.texts(node, context), node.items if isinstance(node, Sequence) else ())))
+    items = list_of(shapes.text, distinct=True)(node, context)
+    assert isinstance(node, Sequence)
+    return sorted(map(_host, items, node.items))
 
 
 def _host(text: str, node: Node) -> str:
@@ -75,7 +79,7 @@ def label_files(node: Node, context: Context) -> list[str]:
 
 
 def expose(node: Node, context: Context) -> list[str]:
-    return list_of(shapes.text_or_integer, unique=True)(node, context)  # type: ignore[no-any-return]
+    return shapes.unique_of(shapes.text_or_integer)(node, context)  # type: ignore[no-any-return]
 
 
 def file_references(kind: str, build: bool = False) -> shapes.Shape:
@@ -83,12 +87,17 @@ def file_references(kind: str, build: bool = False) -> shapes.Shape:
 
     def reference(node: Node, context: Context) -> dict[str, Any]:
         if isinstance(node, Mapping):
-            return _FILE(node, context)  # type: ignore[no-any-return]
+            plain: dict[str, Any] = _FILE(node, context)
+            if kind == "secret" and not build and plain.get("source") and not plain.get("target"):
+                plain["target"] = f"/run/secrets/{plain['source']}"
+            return plain
         source = shapes.text(node, context)
         return {"source": source} | ({"target": f"/run/secrets/{source}"} if kind == "secret" and not build else {})
 
     def check(node: Node, context: Context) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = list_of(reference)(node, context)
+        if build:
+            return items
         by_target: dict[str, dict[str, Any]] = {}
         for item in items:
             by_target[item.get("target") or f"/{item.get('source')}"] = item
@@ -97,16 +106,21 @@ def file_references(kind: str, build: bool = False) -> shapes.Shape:
     return check
 
 
+def _octal(mode: int) -> str:
+    """A mode as Go writes it."""
+    return f"0{mode:o}"
+
+
+_OCTAL = re.compile(r"[-+]?[0-7]{1,20}")
+
+
 def _mode(node: Node, context: Context) -> str:
     if isinstance(node, Scalar) and isinstance(node.value, float):
         return not_a(node, "a mode")
     if isinstance(node, Scalar) and isinstance(node.value, str):
-        try:
-            return f"{int(node.value, 8):04o}"
-        except ValueError:
-            return not_a(node, "a mode")
+        return _octal(int(node.value, 8)) if _OCTAL.fullmatch(node.value) else not_a(node, "a mode")
     value = shapes.integer(node, context)
-    return f"{value:04o}"
+    return _octal(value)
 
 
 _FILE = record(
@@ -152,15 +166,15 @@ def device_requests(node: Node, context: Context) -> list[dict[str, Any]]:
     """`gpus`, and the devices of `deploy`: without a count or ids it is all of them."""
     if isinstance(node, Scalar):
         return [{"count": -1}] if shapes.one_of("all")(node, context) else []
-    return list_of(lambda item, c: _request(item, c, ()))(node, context)  # type: ignore[no-any-return]
+    return list_of(lambda item, c: _request(item, c, (), others=True))(node, context)  # type: ignore[no-any-return]
 
 
 def reserved_devices(node: Node, context: Context) -> list[dict[str, Any]]:
     return list_of(lambda item, c: _request(item, c, ("capabilities",)))(node, context)  # type: ignore[no-any-return]
 
 
-def _request(node: Node, context: Context, required: tuple[str, ...]) -> dict[str, Any]:
-    shape = record("a device", _REQUEST, required=required)
+def _request(node: Node, context: Context, required: tuple[str, ...], others: bool = False) -> dict[str, Any]:
+    shape = record("a device", _REQUEST, required=required, others=others)
     plain: dict[str, Any] = shape(node, context)
     if plain.get("count") and plain.get("device_ids"):
         raise StackError("bad-value", "`count` and `device_ids` say two things", at=node.place)
@@ -176,9 +190,9 @@ def _count(node: Node, context: Context) -> int:
 
 
 _REQUEST: Table = {
-    "capabilities": shapes.unique_texts,
+    "capabilities": shapes.distinct_texts,
     "count": _count,
-    "device_ids": shapes.unique_texts,
+    "device_ids": shapes.distinct_texts,
     "driver": shapes.text,
     "options": shapes.labels,
 }
@@ -211,7 +225,7 @@ def ulimits(node: Node, context: Context) -> dict[str, Any]:
 def _ulimit(node: Node, context: Context) -> Any:
     if isinstance(node, Mapping):
         return _SOFT_HARD(node, context)
-    return shapes.integer(node, context)
+    return shapes.integer(node, context) or {}
 
 
 _SOFT_HARD = record("a ulimit", {"soft": shapes.integer, "hard": shapes.integer}, required=("soft", "hard"))
@@ -220,7 +234,7 @@ _SOFT_HARD = record("a ulimit", {"soft": shapes.integer, "hard": shapes.integer}
 def networks(node: Node, context: Context) -> dict[str, Any]:
     """`networks`: a list of names, or mappings; nothing is none."""
     if isinstance(node, Sequence):
-        return dict.fromkeys(shapes.unique_texts(node, context))
+        return dict.fromkeys(shapes.distinct_texts(node, context))
     return map_of(lambda child, c: None if shapes.is_null(child) else _ATTACHMENT(child, c), NAME)(node, context)  # type: ignore[no-any-return]
 
 
@@ -242,7 +256,7 @@ _ATTACHMENT = record(
 
 def models(node: Node, context: Context) -> dict[str, Any]:
     if isinstance(node, Sequence):
-        return dict.fromkeys(shapes.unique_texts(node, context))
+        return dict.fromkeys(shapes.distinct_texts(node, context))
     return map_of(lambda child, c: None if shapes.is_null(child) else _MODEL(child, c))(node, context)  # type: ignore[no-any-return]
 
 
@@ -272,18 +286,18 @@ CONTAINER: Table = {
     "cpus": shapes.fraction,
     "cpuset": shapes.text,
     "credential_spec": record("credential_spec", dict.fromkeys(("config", "file", "registry"), shapes.text)),
-    "device_cgroup_rules": shapes.unique_texts,
+    "device_cgroup_rules": shapes.distinct_texts,
     "devices": devices,
-    "dns": shapes.one_or_list,
+    "dns": shapes.one_or_unique,
     "dns_opt": shapes.unique_texts,
-    "dns_search": shapes.one_or_list,
+    "dns_search": shapes.one_or_unique,
     "domainname": shapes.text,
     "entrypoint": command,
     "env_file": env_files,
     "environment": shapes.variables,
     "extra_hosts": hosts,
     "gpus": device_requests,
-    "group_add": list_of(shapes.text_or_integer, unique=True),
+    "group_add": list_of(shapes.text_or_integer, distinct=True),
     "hostname": shapes.text,
     "image": shapes.text,
     "init": shapes.boolean,
@@ -311,20 +325,20 @@ CONTAINER: Table = {
     "read_only": shapes.boolean,
     "runtime": shapes.text,
     "secrets": file_references("secret"),
-    "security_opt": shapes.unique_texts,
+    "security_opt": shapes.distinct_texts,
     "shm_size": shapes.size,
     "stop_grace_period": shapes.duration,
     "stop_signal": shapes.text,
     "storage_opt": map_of(shapes.option),
     "sysctls": shapes.labels,
-    "tmpfs": shapes.one_or_list,
+    "tmpfs": shapes.one_or_unique,
     "ulimits": ulimits,
     "use_api_socket": shapes.strict_boolean,
     "user": shapes.text,
     "userns_mode": shapes.text,
     "uts": shapes.text,
     "volumes": volumes,
-    "volumes_from": shapes.unique_texts,
+    "volumes_from": shapes.distinct_texts,
     "working_dir": shapes.text,
 }
 """The keys of Compose's `container_spec`."""

@@ -14,6 +14,13 @@ from stackfile.model.stack import Service, Stack
 
 Plain = dict[str, Any]
 SECTIONS = ("networks", "volumes", "configs", "secrets")
+_LIMITS = (
+    ("cpus", "limits", "cpus"),
+    ("mem_limit", "limits", "memory"),
+    ("pids_limit", "limits", "pids"),
+    ("mem_reservation", "reservations", "memory"),
+)
+"""Key of a service, and where `deploy.resources` has the same."""
 _NOT_IN_STEPS = frozenset({"volumes", "volumes_from"})
 """Keys of a container that a `pre_start` step does not take from its service."""
 
@@ -84,6 +91,8 @@ class Document:
             result |= {"environment": dict(parsed.environment)} if parsed.environment else {}
             result |= {"labels": dict(parsed.labels)} if parsed.labels else {}
         _networked(result)
+        if "scale" in result and "deploy" in result and "replicas" not in result["deploy"]:
+            result["deploy"] = result["deploy"] | {"replicas": result["scale"]}
         needed = _dependencies(result)
         if needed:
             result["depends_on"] = needed
@@ -97,6 +106,7 @@ class Document:
         models = document.get("models")
         known = models.entries if isinstance(models, Mapping) else {}
         for name, plain in services.items():
+            self._check_limits(name, plain)
             for other in plain.get("depends_on", {}):
                 if other not in self.services:
                     self._wrong(name, "depends_on", "unknown-reference", f"no service {other!r} in the stack")
@@ -111,6 +121,13 @@ class Document:
                 other = context.removeprefix("service:")
                 if other != context and "build" not in self.services.get(other, {}):
                     self._wrong(name, "build", "unknown-reference", f"{other} is no service with a `build`")
+
+    def _check_limits(self, name: str, plain: Plain) -> None:
+        """A limit stands in one place, or is the same in both; where `deploy` has limits, it has them all."""
+        given = plain.get("deploy", {}).get("resources", {})
+        for key, section, part in _LIMITS:
+            if plain.get(key) and section in given and given[section].get(part) != plain[key]:
+                self._wrong(name, key, "bad-value", f"`{key}` and `deploy.resources.{section}.{part}` differ")
 
     def _wrong(self, name: str, key: str, reason: str, message: str) -> None:
         tree = self.trees[name]

@@ -12,7 +12,7 @@ from stackfile.language.nodes import Mapping, Node
 from stackfile.language.normalise.context import Context
 
 _EXTERNAL = record("external", {"name": shapes.text})
-_FREE_EXTERNAL = map_of(shapes.extension)
+_FREE_EXTERNAL = record("external", {"name": shapes.text}, others=True)
 
 
 def _external(strict: bool) -> shapes.Shape:

@@ -14,7 +14,7 @@ from stackfile.language.normalise import ports as published
 from stackfile.language.normalise.context import Context, Skip, not_a
 
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-REMOTE = re.compile(r"(https?|git|ssh)://|git@|github\.com/|[a-z0-9+-]+://")
+REMOTE = re.compile(r"(https?|git|ssh)://|git@|github\.com/|[a-z0-9+-]+://|service:")
 
 
 # ---------------------------------------------------------------- build
@@ -43,6 +43,11 @@ def _arguments(node: Node, context: Context) -> dict[str, str]:
 
 def _ssh(node: Node, context: Context) -> list[str]:
     found = shapes.variables(node, context)
+    for key, value in found.items():
+        if value is None and key != "default" and not isinstance(node, Mapping):
+            raise StackError(
+                "bad-value", f"not an SSH agent or key: {key!r}", at=node.place, hint="default, or ID=PATH"
+            )
     return [f"{key}={value}" if value else key for key, value in found.items()]
 
 
@@ -60,7 +65,7 @@ _BUILD: Table = {
     "labels": shapes.labels,
     "network": shapes.text,
     "no_cache": shapes.boolean,
-    "no_cache_filter": shapes.one_or_list,
+    "no_cache_filter": shapes.one_or_distinct,
     "platforms": shapes.texts,
     "privileged": shapes.boolean,
     "provenance": shapes.text_or_boolean,
@@ -162,7 +167,11 @@ _UPDATE = record(
     },
     keep=("parallelism",),
 )
-_SPEC = record("discrete_resource_spec", {"kind": shapes.text, "value": shapes.number}, keep=("value",))
+_SPEC = record(
+    "discrete_resource_spec",
+    {"kind": shapes.text, "value": shapes.number},
+    keep=("kind", "value"), defaults={"kind": "", "value": 0},
+)  # fmt: skip
 _GENERIC = list_of(record("generic_resources", {"discrete_resource_spec": _SPEC}))
 
 
@@ -271,8 +280,8 @@ _HOOK = record(
 _WATCHED = record(
     "develop.watch",
     {
-        "ignore": shapes.one_or_list,
-        "include": shapes.one_or_list,
+        "ignore": shapes.one_or_distinct,
+        "include": shapes.one_or_distinct,
         "path": lambda node, context: context.path(shapes.text(node, context), node.place),
         "action": shapes.one_of("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
         "target": shapes.text,
@@ -321,7 +330,7 @@ _CONDITION = record(
 
 def depends_on(node: Node, context: Context) -> dict[str, Any]:
     if isinstance(node, Sequence):
-        return {name: {"condition": "service_started"} for name in shapes.texts(node, context)}
+        return {name: {"condition": "service_started"} for name in shapes.distinct_texts(node, context)}
     return map_of(_CONDITION, container.NAME)(node, context)  # type: ignore[no-any-return]
 
 
@@ -355,7 +364,7 @@ service = record(
         "deploy": deploy,
         "develop": _develop,
         "extends": _extends,
-        "external_links": shapes.unique_texts,
+        "external_links": shapes.distinct_texts,
         "links": shapes.unique_texts,
         "post_start": list_of(_HOOK),
         "pre_start": list_of(_STEP),
@@ -386,15 +395,25 @@ def _schedule(node: Node, context: Context) -> dict[str, Any]:
     return _SCHEDULE(node, context) if isinstance(node, Mapping) else {"cron": shapes.text(node, context)}
 
 
+_TRIGGERS = record("triggers", {"manual": shapes.boolean, "schedule": list_of(_schedule)}, keep=("manual",))
+
+
+def _triggers(node: Node, context: Context) -> dict[str, Any]:
+    plain: dict[str, Any] = _TRIGGERS(node, context)
+    if isinstance(node, Mapping) and not {"manual", "schedule"} & node.entries.keys():
+        raise StackError("missing-key", "triggers needs `manual` or `schedule`", at=node.place)
+    return plain
+
+
 job = record(
     "a job",
     CONTAINER
     | WORKLOAD
     | {
         "profiles": shapes.unique_texts,
-        "triggers": record("triggers", {"manual": shapes.boolean, "schedule": list_of(_schedule)}),
+        "triggers": _triggers,
     },
-    keep=_KEPT,
+    keep=_KEPT | {"triggers"},
     required=("triggers",),
     defaults={"command": None, "entrypoint": None},
 )

@@ -111,7 +111,7 @@ def fraction(node: Node, context: Context) -> float | int:
     value = _value(node)
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(value if value == value.strip() else "")
         except ValueError:
             return not_a(node, "a number")
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -139,7 +139,7 @@ def size(node: Node, context: Context) -> str:
         return not_a(node, "a size")
     if isinstance(value, float):
         return ""
-    if isinstance(value, int) or value.strip() == "-1":
+    if isinstance(value, int) or value == "-1":
         return "" if int(value) == 0 else str(int(value))
     try:
         return str(units.size(value) or "")
@@ -242,8 +242,8 @@ def extension(node: Node, context: Context) -> Any:
     return to_plain(node)
 
 
-def list_of(shape: Shape, unique: bool = False) -> Shape:
-    """A list; with `unique`, of each item the first."""
+def list_of(shape: Shape, *, distinct: bool = False) -> Shape:
+    """A list; with `distinct`, no item may be there twice."""
 
     def check(node: Node, context: Context) -> list[Any]:
         if not isinstance(node, Sequence):
@@ -251,22 +251,39 @@ def list_of(shape: Shape, unique: bool = False) -> Shape:
         result: list[Any] = []
         for item in node.items:
             value = shape(item, context)
-            if not unique or value not in result:
-                result.append(value)
+            if distinct and value in result:
+                raise StackError("bad-value", f"{value!r} is there twice", at=item.place)
+            result.append(value)
         return result
 
     return check
 
 
 texts = list_of(text)
-unique_texts = list_of(text, unique=True)
+distinct_texts = list_of(text, distinct=True)
 
 
-def one_or_list(node: Node, context: Context) -> list[str]:
+def unique_of(shape: Shape) -> Shape:
+    """A list of texts: of those with the same `key=` the last, where the first stood."""
+    several = list_of(shape)
+
+    def check(node: Node, context: Context) -> list[str]:
+        by_key = {item.partition("=")[0]: item for item in several(node, context)}
+        return list(by_key.values())
+
+    return check
+
+
+unique_texts = unique_of(text)
+
+
+def one_or(shape: Shape) -> Shape:
     """One text, or a list of them."""
-    if isinstance(node, Sequence):
-        return unique_texts(node, context)  # type: ignore[no-any-return]
-    return [text(node, context)]
+    return lambda node, context: shape(node, context) if isinstance(node, Sequence) else [text(node, context)]
+
+
+one_or_unique = one_or(unique_texts)
+one_or_distinct = one_or(distinct_texts)
 
 
 def map_of(shape: Shape, key: Any = None) -> Shape:
@@ -315,8 +332,12 @@ def record(
     required: Collection[str] = (),
     defaults: dict[str, Any] | None = None,
     extensions: bool = True,
+    others: bool = False,
 ) -> Shape:
-    """A mapping with known keys. `keep` are keys that are written though their value is empty."""
+    """A mapping with known keys, and with `others` unknown ones that mean nothing.
+
+    `keep` are keys that are written though their value is empty.
+    """
 
     def check(node: Node, context: Context) -> dict[str, Any]:
         if not isinstance(node, Mapping):
@@ -325,7 +346,7 @@ def record(
         for key, child in node.entries.items():
             shape = table.get(key)
             if shape is None:
-                if not (extensions and key.startswith("x-")):
+                if not others and not (extensions and key.startswith("x-")):
                     _unknown(what, key, table, node, context)
                 continue
             try:
