@@ -68,6 +68,16 @@ def merge(base: Node, over: Node, path: Path = (), errors: ErrorCollector | None
     )
 
 
+def without_repetition(service: Mapping) -> Mapping:
+    """A service in whose lists the last of each identity counts, also where nothing was merged."""
+    entries = dict(service.entries)
+    for key, indexer in _INDEXERS.items():
+        node = entries.get(key)
+        if isinstance(node, Sequence) and len(node.items) > 1:
+            entries[key] = Sequence(_unique(node.items, indexer), node.place, node.tag)
+    return Mapping(entries, service.keys, service.place, service.tag)
+
+
 def document(tree: Mapping) -> Mapping:
     """A whole file without marks, but for those of its environments: they count when one is laid over the rest."""
     entries = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
-from stackfile.language import validate
+from stackfile.language import merge, validate
 from stackfile.language.canonical.project import Document, check_models
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
@@ -289,7 +289,7 @@ class Normaliser:
         replica = Replica(1, count)
         tree = self.expander.service(member.tree, member.scope, replica)
         record_service(self.context.origins, f"service.{member.name}", tree, member.place)
-        first = service.parse(member.name, tree, self.context, count)
+        first = self._parsed(member.name, tree, count)
         files, used = self._replica_files(first, replica)
         if not replica.read and not used:
             return first
@@ -298,12 +298,17 @@ class Normaliser:
         for index in range(2, count + 1):
             other = Replica(index, count)
             tree = self.expander.service(member.tree, member.scope, other)
-            variant = service.parse(member.name, tree, self.context, count)
+            variant = self._parsed(member.name, tree, count)
             files, _ = self._replica_files(variant, other)
             variants.append(replace(variant, files=files))
             counts = counts or "count" in other.read
         variants = [replace(variant, counts_replicas=counts) for variant in variants]
         return replace(variants[0], variants=tuple(variants))
+
+    def _parsed(self, name: str, tree: Mapping, count: int) -> Service:
+        if self.canonical:
+            tree = merge.without_repetition(tree)
+        return service.parse(name, tree, self.context, count)
 
     def _replica_files(self, parsed: Service, replica: Replica) -> tuple[tuple[FileRef, ...], bool]:
         """The files of a replica, with the content of configs that depend on it; and whether there is any."""

@@ -90,7 +90,7 @@ def of_compose(case: Case) -> Verdict:
 def of_ours(case: Case) -> Verdict | list[StackfileError]:
     """What `stackfile config --format json` prints, or the errors that it reports."""
     try:
-        _, plain = configuration(_options(case))
+        _, plain = configuration(options(case))
     except ErrorList as errors:
         return list(errors.errors)
     except StackfileError as error:
@@ -103,7 +103,7 @@ _FLAGS = {"-f": "files", "--file": "files", "--env-file": "env_files", "--profil
 _TEXTS = {"-p": "project_name", "--project-name": "project_name", "--project-directory": "project_directory"}
 
 
-def _options(case: Case) -> LoadOptions:
+def options(case: Case) -> LoadOptions:
     """The load options of a case's arguments."""
     lists: dict[str, list[str]] = {"files": [], "env_files": [], "profiles": []}
     texts: dict[str, str] = {}

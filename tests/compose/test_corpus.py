@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from stackfile.errors import StackfileError
+from stackfile.language import LoadOptions, configuration
 from tests.compose import judge, known
 from tests.compose.judge import Case, Verdict
 
 pytestmark = pytest.mark.peer
 
 CASES = judge.cases()
+
+
+def readable(case: Case) -> bool:
+    """Whether the canonical form of a case can be loaded again."""
+    return not case.rejected and not case.stricter and case.name not in known.NOT_READ_BACK
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -42,6 +51,19 @@ def refused_well(errors: list[StackfileError], case: Case) -> None:
         if error.reason != "file-not-found":
             assert error.at.line, error
             assert error.at.column, error
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if readable(c)], ids=lambda case: case.name)
+def test_what_is_printed_means_the_same(case: Case, tmp_path: Path) -> None:
+    """The canonical form, long where the file was short, loads to the same stack and is its own canonical form."""
+    stack, plain = configuration(judge.options(case))
+    (tmp_path / "compose.json").write_text(json.dumps(plain))
+    again, printed = configuration(LoadOptions(files=("compose.json",), directory=str(tmp_path), environ=case.environ))
+    assert not list(judge.differences(plain, printed))
+    assert (again.services, again.images) == (stack.services, stack.images)
+    for kind in ("networks", "volumes", "configs", "secrets"):
+        before, after = getattr(stack, kind), getattr(again, kind)
+        assert after == {name: before[name] for name in after}
 
 
 def test_every_rule_is_needed() -> None:

@@ -129,7 +129,11 @@ def pairs(node: Node) -> dict[str, str]:
 def hosts(node: Node) -> tuple[str, ...]:
     """extra_hosts as `name=address`: a list of `name=address` or `name:address`, or a mapping."""
     if isinstance(node, Mapping):
-        return tuple(f"{key}={address}" for key, child in node.entries.items() for address in one_or_texts(child))
+        return tuple(
+            f"{key}={address.removeprefix('[').removesuffix(']')}"
+            for key, child in node.entries.items()
+            for address in one_or_texts(child)
+        )
     return tuple(_host(item) for item in items(node))
 
 

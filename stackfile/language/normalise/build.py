@@ -27,7 +27,7 @@ IGNORED = {
     "ulimits": "build steps have the engine's limits",
 }
 _DEFAULT_FILE = "Dockerfile"
-_REMOTE = ("https://", "http://", "git://", "ssh://", "git@", "github.com/")
+_REMOTE = ("https://", "http://", "git://", "ssh://", "git@", "github.com/", "service:")
 _NETWORKS = ("", "default", "none", "host")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping as MappingType
 from dataclasses import replace
 
 from stackfile.errors import StackError
 from stackfile.language.merge import names_to_mapping
-from stackfile.language.nodes import Node, Scalar
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
 from stackfile.language.normalise.basic import boolean, integer, name, text, texts
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import Attachment, Dependency, Service
@@ -28,13 +28,18 @@ _IGNORED = {
 def networks(service: Fields, context: Context, owner: str, mode: str) -> tuple[Attachment, ...]:
     """The networks of a service: `default` where it names none, none at all with a `network_mode`."""
     node = service.node("networks")
-    if node is None:
+    if node is None or _is_empty(node):
         return () if mode else (Attachment(network=DEFAULT_NETWORK),)
     if mode:
         context.report(StackError("bad-value", "`networks` and `network_mode` exclude each other", at=node.place))
         return ()
     nothing: tuple[Attachment, ...] = ()
     return service.guard(lambda: _networks(node, context, owner), node, nothing)
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether no network is named; as Compose has it, that is the default one."""
+    return (isinstance(node, Mapping) and not node.entries) or (isinstance(node, Sequence) and not node.items)
 
 
 def _networks(node: Node, context: Context, owner: str) -> tuple[Attachment, ...]:
@@ -136,7 +141,7 @@ def _condition(node: Node) -> str:
     return value
 
 
-def alias(services: Mapping[str, Service], context: Context) -> dict[str, Service]:
+def alias(services: MappingType[str, Service], context: Context) -> dict[str, Service]:
     """Give the targets of `links` their aliases in the networks that both are on."""
     wanted: dict[str, dict[str, dict[str, None]]] = {}
     for (source, name_), target in context.links.items():
@@ -149,7 +154,7 @@ def alias(services: Mapping[str, Service], context: Context) -> dict[str, Servic
     return {key: _aliased(service, wanted[key]) if key in wanted else service for key, service in services.items()}
 
 
-def _aliased(service: Service, names: Mapping[str, Mapping[str, None]]) -> Service:
+def _aliased(service: Service, names: MappingType[str, MappingType[str, None]]) -> Service:
     networks = tuple(
         replace(entry, aliases=tuple(dict.fromkeys((*entry.aliases, *names.get(entry.network, ())))))
         for entry in service.networks

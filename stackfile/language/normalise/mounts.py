@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from stackfile.errors import StackError
@@ -38,7 +39,7 @@ def _short(node: Node, context: Context) -> Mount:
     if len(parts) > 3 or not all(parts):
         raise StackError("bad-value", f"not a volume: {value!r}", hint="[source:]target[:options]")
     if len(parts) == 1:
-        return Mount(type="volume", target=value)
+        return Mount(type="volume", target=clean(value))
     source, target = parts[0], parts[1]
     options = parts[2].split(",") if len(parts) == 3 else []
     is_path = source[0] in "./~" or source in (".", "..")
@@ -47,11 +48,16 @@ def _short(node: Node, context: Context) -> Mount:
     return Mount(
         type="bind" if is_path else "volume",
         source=context.path(source, node.place) if is_path else source,
-        target=target.rstrip("/") or "/",
+        target=clean(target),
         read_only="ro" in options,
         nocopy="nocopy" in options,
         propagation=_short_options(options),
     )
+
+
+def clean(target: str) -> str:
+    """A path in the container without doubled, trailing and dotted parts."""
+    return posixpath.normpath(target).replace("//", "/") if target else ""
 
 
 def _short_options(options: list[str]) -> str:
@@ -78,7 +84,7 @@ def _long(node: Mapping, context: Context) -> Mount:
     tmpfs = Fields(fields.take("tmpfs", as_mapping, _empty(node)), context, "tmpfs")
     mount = Mount(
         type=kind,
-        target=target.rstrip("/") or target,
+        target=clean(target),
         source=context.path(source, node.entries["source"].place) if kind == "bind" and source else source,
         read_only=fields.take("read_only", boolean, False),
         propagation=bind.take("propagation", _propagation, ""),
@@ -133,4 +139,4 @@ def tmpfs(node: Node) -> Mount:
     target, _, options = text(node).partition(":")
     if not target.startswith("/"):
         raise StackError("bad-value", f"a mount's target is an absolute path, not {target!r}", at=node.place)
-    return Mount(type="tmpfs", target=target.rstrip("/") or "/", tmpfs_options=options)
+    return Mount(type="tmpfs", target=clean(target), tmpfs_options=options)

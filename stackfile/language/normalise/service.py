@@ -97,7 +97,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         files=_files(fields, context, owner),
         networks=_networks(fields, context, owner, mode),
         network_mode=mode,
-        depends_on={**_implied(shared, _links(fields, context, owner)), **depends_on},
+        depends_on={**_implied(shared, mode, _links(fields, context, owner)), **depends_on},
         healthcheck=fields.take("healthcheck", lambda node: health.parse(node, context), None),
         restart=limits.restart(fields, deploy, context),
         resources=limits.resources(fields, deploy),
@@ -156,11 +156,11 @@ def _links(fields: Fields, context: Context, owner: str) -> list[str]:
     return [target for target, _ in linked]
 
 
-def _implied(shared: dict[str, Any], linked: list[str]) -> dict[str, Dependency]:
+def _implied(shared: dict[str, Any], mode: str, linked: list[str]) -> dict[str, Dependency]:
     """Dependencies on whom it shares something with, as Compose has them."""
-    if not linked and not shared["pid_mode"] and not shared["ipc_mode"] and not shared["volumes_from"]:
+    if not linked and not mode and not shared["pid_mode"] and not shared["ipc_mode"] and not shared["volumes_from"]:
         return {}
-    named = isolation.shared_services(shared["pid_mode"], shared["ipc_mode"])
+    named = isolation.shared_services(mode, shared["pid_mode"], shared["ipc_mode"])
     volumes = [source.partition(":")[0] for source in shared["volumes_from"] if not source.startswith("container:")]
     return {**dict.fromkeys(volumes, Dependency()), **dict.fromkeys((*named, *linked), isolation.IMPLIED)}
 
