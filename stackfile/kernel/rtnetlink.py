@@ -57,6 +57,12 @@ def mac(address: str) -> bytes:
     return bytes.fromhex(address.replace(":", ""))
 
 
+def plain_link(name: str, kind: str) -> Message:
+    """An interface of a kind, with whatever that kind chooses by itself."""
+    body = _link() + text(_IFNAME, name[:15]) + nest(_LINKINFO, text(_INFO_KIND, kind))
+    return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"{kind} {name}")
+
+
 def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_fd: int, mtu: int = 0) -> Message:
     """Make a veth pair: `name` here, on the bridge with index `master` (0: on none); `peer` in the namespace.
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from stackfile.errors import KernelError
+from stackfile.kernel import conntrack, rtnetlink
 from stackfile.kernel.namespace import fresh
+from stackfile.kernel.netlink import ROUTE, NetlinkSocket
 from stackfile.kernel.nftables import Nftables
 from stackfile.network import firewall, legacy, sysctl, table
 
 OK, WARNING, MISSING = "ok", "warning", "missing"
+_NEEDED = ("bridge", "veth")
+_KINDS = (*_NEEDED, "vxlan")
+_FULL = 0.8
+"""Part of the connection table's room at which it counts as full."""
 
 
 class Check(NamedTuple):
@@ -22,34 +31,74 @@ class Check(NamedTuple):
     mend: str
 
 
-def checks(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
-    """All checks, for the namespace of the calling thread. `bridges` are our own; `ours` is our table."""
-    machine = [_namespaces(), _nftables(ours), _forwarding(bridges), _ipv6(), _bridge_calls()]
-    return [*machine, *_firewalls(kernel, ours, bridges)]
+def checks(ours: str, bridges: Mapping[str, bool]) -> list[Check]:
+    """All checks, for the namespace of the calling thread.
+
+    `ours` is our table; `bridges` are our own, each with whether it has IPv6.
+    """
+    machine = [_namespaces(), _links(), _nftables(ours), _forwarding(bridges), _ipv6(), _tracking()]
+    return [*machine, *(_bridge_calls(name) for name in ("iptables", "ip6tables")), *_others(ours, bridges)]
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Run the block in a network namespace that goes with it."""
+    with fresh() as fd:
+        yield
+    os.close(fd)
 
 
 def _namespaces() -> Check:
     try:
-        with fresh() as fd:
-            os.close(fd)
+        with _apart():
+            pass
     except KernelError as error:
-        return Check("network namespaces", MISSING, str(error), "run as root on a kernel with CONFIG_NET_NS")
+        return _refused("network namespaces", error, "use a kernel with CONFIG_NET_NS")
     return Check("network namespaces", OK, "can be made", "")
+
+
+def _links() -> Check:
+    """Make one of each kind in a namespace of its own: what is not there is not loaded either."""
+    lacking = []
+    try:
+        with _apart(), NetlinkSocket(ROUTE) as route:
+            for kind in _KINDS:
+                try:
+                    route.transact([rtnetlink.plain_link(f"doctor-{kind}", kind)])
+                except KernelError as error:
+                    if error.errno == errno.EOPNOTSUPP:  # others are about what a kind wants to be told
+                        lacking.append(kind)
+    except KernelError as error:
+        return _refused("links", error, "use a kernel with CONFIG_NET_NS")
+    if not lacking:
+        return Check("links", OK, ", ".join(_KINDS), "")
+    status = MISSING if set(lacking) & set(_NEEDED) else WARNING
+    return Check("links", status, f"without {', '.join(lacking)}", f"modprobe {' '.join(lacking)}")
 
 
 def _nftables(ours: str) -> Check:
     """Load the whole table in a namespace of its own: every expression that we need is then known to the kernel."""
     try:
-        with fresh() as fd:
-            os.close(fd)
-            with Nftables() as kernel:
-                kernel.commit(table.static(ours))
+        with _apart(), Nftables() as kernel:
+            kernel.commit(table.static(ours))
     except KernelError as error:
-        return Check("nftables", MISSING, str(error), "load nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_numgen")
-    return Check("nftables", OK, "takes our table", "")
+        return _refused(
+            "nftables",
+            error,
+            "modprobe -a nf_tables nft_chain_nat nft_nat nft_masq nft_fib_inet nft_numgen nft_reject_inet",
+        )
+    return Check("nftables", OK, "takes our table: nat, masquerade, fib, maps, numgen, reject", "")
 
 
-def _forwarding(bridges: list[str]) -> Check:
+def _refused(name: str, error: KernelError, mend: str) -> Check:
+    if error.errno == errno.EPERM and os.geteuid() != 0:
+        return Check(name, WARNING, "can only be tried by root", "look again as root")
+    if error.errno == errno.EPERM:
+        return Check(name, MISSING, str(error), "start the engine with CAP_SYS_ADMIN and CAP_NET_ADMIN, unfiltered")
+    return Check(name, MISSING, str(error), mend)
+
+
+def _forwarding(bridges: Mapping[str, bool]) -> Check:
     on = sysctl.read(sysctl.FORWARD) == "1"
     if on or not bridges:
         return Check("ip_forward", OK, "on" if on else "off; switched on with the first network", "")
@@ -64,29 +113,51 @@ def _ipv6() -> Check:
     return Check("IPv6", OK, found, "")
 
 
-def _bridge_calls() -> Check:
-    value = sysctl.read("bridge/bridge-nf-call-iptables")
+def _tracking() -> Check:
+    """Every connection to a container, and of one to the world, is tracked."""
+    most, present = sysctl.read("netfilter/nf_conntrack_max"), conntrack.count()
+    if not most:
+        return Check("connection tracking", OK, "is loaded with our table", "")
+    found = f"{present} of {most} connections"
+    if present < int(most) * _FULL:
+        return Check("connection tracking", OK, found, "")
+    return Check("connection tracking", WARNING, found, f"sysctl -w net.netfilter.nf_conntrack_max={int(most) * 4}")
+
+
+def _bridge_calls(program: str) -> Check:
+    name = f"bridge-nf-call-{program}"
+    value = sysctl.read(f"bridge/{name}")
     if value != "1":
-        return Check("bridge-nf-call-iptables", OK, value or "br_netfilter is not loaded", "")
-    found = "1: other firewalls also judge traffic within a network; accept rules of ours stand beside their drops"
-    return Check("bridge-nf-call-iptables", OK, found, "")
+        return Check(name, OK, value or "br_netfilter is not loaded", "")
+    return Check(name, OK, "1: other firewalls also judge traffic within a network; our bridges are exempt", "")
 
 
-def _firewalls(kernel: Nftables, ours: str, bridges: list[str]) -> list[Check]:
-    closed: dict[str, list[str]] = {str(barrier): [] for barrier in firewall.barriers(kernel, ours, ipv6=False)}
-    for bridge in bridges:
-        dropped = [*firewall.closed_for(kernel, ours, bridge, ipv6=False), *legacy.closed_for(ours, bridge, ipv6=False)]
-        for barrier in dropped:
-            closed.setdefault(str(barrier), []).append(bridge)
-    found = [_barrier(name, names) for name, names in closed.items()]
-    if legacy.in_use(4) and not legacy.program(4):
-        mend = "install iptables (iptables-legacy), or move its rules to iptables-nft"
-        found.append(Check("iptables-legacy", WARNING, "its rules are in use and cannot be seen", mend))
+def _others(ours: str, bridges: Mapping[str, bool]) -> list[Check]:
+    """Tables of others that drop forwarded packets, and what we did about them."""
+    try:
+        with Nftables() as kernel:
+            modern = firewall.look(kernel, ours, ipv6=True)
+    except KernelError as error:
+        return [_refused("forward drop", error, "modprobe nf_tables")]
+    older = legacy.look(ours, ipv6=True)
+    closed: dict[str, list[str]] = {str(barrier): [] for barrier, _ in (*modern.found, *older.found.values())}
+    for bridge, ipv6 in bridges.items():
+        for barrier in (*modern.closed_for(bridge, ipv6=ipv6), *older.closed_for(bridge, ipv6=ipv6)):
+            closed[str(barrier)].append(bridge)
+    sealed = {str(barrier) for barrier, _ in modern.found if barrier.sealed}
+    found = [_barrier(name, names, name in sealed) for name, names in closed.items()]
+    for version in (4, 6):
+        if legacy.in_use(version) and not legacy.program(version):
+            mend = "install iptables (iptables-legacy), or move its rules to iptables-nft"
+            found.append(Check("iptables-legacy", WARNING, "its rules are in use and cannot be seen", mend))
     return found or [Check("forward drop", OK, "no other table drops forwarded packets", "")]
 
 
-def _barrier(name: str, closed: list[str]) -> Check:
+def _barrier(name: str, closed: list[str], sealed: bool) -> Check:
+    if sealed:
+        found = f"{name} takes no rules of others; it drops {', '.join(closed) or 'what our bridges will forward'}"
+        return Check("forward drop", WARNING, found, "set NftablesTableOwner=no in /etc/firewalld/firewalld.conf")
     if not closed:
-        return Check("forward drop", OK, f"{name}; our bridges have accept rules there", "")
-    mend = f"accept the bridges in {name}, or recreate the networks"
+        return Check("forward drop", OK, f"{name}; accept rules of ours stand there for our bridges", "")
+    mend = f"accept the bridges in {name}, or `stackfile up` their stacks"
     return Check("forward drop", WARNING, f"{name} drops packets of {', '.join(closed)}", mend)

@@ -20,7 +20,6 @@ from stackfile.model.container import Endpoint, NetworkRecord
 from stackfile.network import (
     attachment,
     dns,
-    doctor,
     forwarding,
     legacy,
     options,
@@ -31,7 +30,6 @@ from stackfile.network import (
 )
 from stackfile.network.attachment import Wired
 from stackfile.network.beside import Beside
-from stackfile.network.doctor import Check
 from stackfile.network.facts import NetworkFacts
 from stackfile.network.journal import Journal
 from stackfile.network.links import Link, Links
@@ -115,11 +113,6 @@ class NetworkManager:
     def links(self) -> list[str]:
         """Names of our interfaces in this namespace now."""
         return [link.name for link in self._our_links()]
-
-    def doctor(self) -> list[Check]:
-        """What this machine offers and what stands in the way."""
-        with self._lock:
-            return doctor.checks(self._nft, self._table, [bridge.name for bridge in self._bridges()])
 
     # ---- networks
 

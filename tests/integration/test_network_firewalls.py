@@ -337,6 +337,10 @@ def test_who_reaches_what(world: World, flavour: str) -> None:
                 if os.path.exists("/proc/sys/net/bridge"):
                     sysctl.write(f"bridge/bridge-nf-call-{name}", calls)
             wrong += [f"bridge-nf-call {calls}: {line}" for line in asyncio.run(world.check(flavour in CLOSED))]
+            if calls == "1":
+                drops = [row for row in world.client.doctor() if row.check == "forward drop"]
+                wrong += [f"doctor: {row.found}" for row in drops if row.status != "ok"]
+                assert (flavour == "none") == all("no other table" in row.found for row in drops)
     finally:
         shell(unload)
     assert not wrong, "\n".join(wrong)

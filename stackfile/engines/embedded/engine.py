@@ -346,7 +346,7 @@ class EmbeddedEngine:
         return await self._parts.drift.find(project)
 
     async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
-        return self._parts.doctor.check()
+        return await self._parts.doctor.check()
 
     def busy(self) -> Sequence[str]:
         return self._parts.busy()
