@@ -26,11 +26,11 @@ STRICTER: dict[str, Rule] = {
     ),
     "fraction": Rule(
         "Compose cuts the fraction of a byte, share or process off, or the whole limit, and says nothing",
-        "^(text|a whole number) is wanted here, not a number",
+        "^(text|a whole number) is wanted here, not (a number|text)",
     ),
     "engine-range": Rule(
         "Compose passes any number on, and the kernel refuses it when the container is created",
-        "^(mem_swappiness is from|blkio weight needs|a weight is from"
+        "^(mem_swappiness is from|blkio .* needs|a ratio is from|a weight is from"
         "|not a number of CPUs|.* is negative|not a duration: '-)",
     ),
     "engine-word": Rule(
@@ -42,7 +42,8 @@ STRICTER: dict[str, Rule] = {
     "engine-text": Rule(
         "Compose passes any text on for a port, a set of CPUs or the name of a host or container, and the engine "
         "refuses the container when it is created",
-        "^(not a port|max-file is|not a size|this must not be empty|not a set of CPUs|not a host name"
+        "^(not a port|max-file is|not a size|this must not be empty"
+        "|.* is no name of a variable|not a set of CPUs|not a host name"
         "|not a container name|a container's port is not 0|the ranges"
         "|not a volume|.* is no volume name|uid and gid are numbers|a config's|not a health check|not a mode"
         "|not a name of an interface)",
@@ -54,7 +55,7 @@ STRICTER: dict[str, Rule] = {
     ),
     "address": Rule(
         "Compose passes any text on for an address, and the engine refuses the network or container",
-        "^(not an address|not a MAC address|not a subnet|ipam.config needs `subnet`)",
+        "^(not an address|not `name=address`|not a MAC address|not a subnet|ipam.config needs `subnet`)",
     ),
     "shell-words": Rule(
         "CMD-SHELL takes one text: further words become arguments that no shell line reads",
@@ -81,9 +82,11 @@ DIFFERENT: dict[str, str] = {
 
 NOT_READ_BACK: dict[str, str] = {
     "service/blkio-config": "`Path`, `Weight` and `Rate` are printed with capitals, and read without",
+    "service/blkio-rate-zero": "as service/blkio-config",
     "top/everything": "as service/blkio-config",
     "service/cpus-precision": "printed with the precision of a 32 bit number",
     "service/mem-swappiness-zero": "0 is printed as nothing; in a container it is a limit all the same",
+    "service/gpus-zero": "0 is printed as nothing, which reads as all of them",
     "service/ulimits-zero": "0 is printed as an empty mapping",
     "top/config-content-empty": "an empty content is printed as none",
     "top/models": "`models` is not printed",

@@ -109,8 +109,8 @@ def test_variant(directory: Path, text: str) -> None:
     (directory / "compose.yaml").write_text(text)
     case = Case("variant", directory, (), judge.ENVIRONMENT | {"SET": "v"})
     theirs = judge.of_compose(case)
-    if "goroutine " in theirs.error:
-        return  # Compose crashed: no verdict
+    if "goroutine " in theirs.error or "MarshalJSON" in theirs.error:
+        return  # Compose crashed, or cannot print what it read: no verdict
     ours = judge.of_ours(case)
     if theirs.plain is None:
         assert not isinstance(ours, Verdict), f"Compose refuses it: {theirs.error}"

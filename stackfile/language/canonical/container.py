@@ -35,18 +35,9 @@ def hosts(node: Node, context: Context) -> list[str]:
             shapes.texts(child, context) if isinstance(child, Sequence) else shapes.text(child, context)
             if not isinstance(child, Sequence | Scalar):
                 return not_a(child, "an address")
-        items = [item.split("=", 1) for item in basic.hosts(node)]
-        return sorted(f"{name}={address.removeprefix('[').removesuffix(']')}" for name, address in items)
-    items = list_of(shapes.text, distinct=True)(node, context)
-    assert isinstance(node, Sequence)
-    return sorted(map(_host, items, node.items))
-
-
-def _host(text: str, node: Node) -> str:
-    name, separator, address = text.partition("=") if "=" in text else text.partition(":")
-    if not separator or not name or not address:
-        raise StackError("bad-value", f"not `name=address`: {text!r}", at=node.place)
-    return f"{name}={address.removeprefix('[').removesuffix(']')}"
+        return sorted(basic.hosts(node))
+    shapes.distinct_texts(node, context)
+    return sorted(basic.hosts(node))
 
 
 def env_files(node: Node, context: Context) -> list[dict[str, Any]]:
@@ -178,7 +169,8 @@ def _request(node: Node, context: Context, required: tuple[str, ...], others: bo
     plain: dict[str, Any] = shape(node, context)
     if plain.get("count") and plain.get("device_ids"):
         raise StackError("bad-value", "`count` and `device_ids` say two things", at=node.place)
-    if "count" not in plain and not plain.get("device_ids"):
+    assert isinstance(node, Mapping)
+    if "count" not in node.entries and not plain.get("device_ids"):
         plain["count"] = -1
     return plain
 
@@ -194,13 +186,14 @@ _REQUEST: Table = {
     "count": _count,
     "device_ids": shapes.distinct_texts,
     "driver": shapes.text,
-    "options": shapes.labels,
+    "options": shapes.distinct(shapes.labels),
 }
 
 
 def _limit(key: str, shape: shapes.Shape) -> shapes.Shape:
+    nothing = {"path": "", key: 0 if key == "weight" else "0"}
     plain = record("a block device", {"path": shapes.text, key: shape}, extensions=False)
-    return list_of(lambda node, c: {part.capitalize(): value for part, value in plain(node, c).items()})
+    return list_of(lambda node, c: {part.capitalize(): value for part, value in (nothing | plain(node, c)).items()})
 
 
 _RATE = _limit("rate", shapes.size)
@@ -225,6 +218,8 @@ def ulimits(node: Node, context: Context) -> dict[str, Any]:
 def _ulimit(node: Node, context: Context) -> Any:
     if isinstance(node, Mapping):
         return _SOFT_HARD(node, context)
+    if isinstance(node, Scalar) and isinstance(node.value, float):
+        return not_a(node, "a whole number")
     return shapes.integer(node, context) or {}
 
 
@@ -294,7 +289,7 @@ CONTAINER: Table = {
     "domainname": shapes.text,
     "entrypoint": command,
     "env_file": env_files,
-    "environment": shapes.variables,
+    "environment": shapes.environment,
     "extra_hosts": hosts,
     "gpus": device_requests,
     "group_add": list_of(shapes.text_or_integer, distinct=True),
@@ -343,5 +338,5 @@ CONTAINER: Table = {
 }
 """The keys of Compose's `container_spec`."""
 
-KEPT = frozenset({"blkio_config", "command", "entrypoint", "init", "logging"})
+KEPT = frozenset({"blkio_config", "command", "credential_spec", "entrypoint", "init", "logging"})
 """Those that are written though they are empty."""

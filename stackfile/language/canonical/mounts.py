@@ -93,7 +93,7 @@ _MOUNT = record(
         "consistency": shapes.text,
         "bind": _bind,
         "volume": record(
-            "volume", {"labels": shapes.labels, "nocopy": shapes.boolean, "subpath": shapes.text}
+            "volume", {"labels": shapes.distinct(shapes.labels), "nocopy": shapes.boolean, "subpath": shapes.text}
         ),
         "tmpfs": record(
             "tmpfs", {"size": shapes.size, "mode": shapes.between(shapes.plain_number, 0, 0xFFFFFFFF)}

@@ -53,7 +53,7 @@ _VOLUME: Table = {
     "driver": shapes.text,
     "driver_opts": map_of(shapes.option),
     "external": _external(True),
-    "labels": shapes.labels,
+    "labels": shapes.distinct(shapes.labels),
 }
 
 
@@ -67,7 +67,7 @@ _FILE: Table = {
     "environment": shapes.text,
     "file": _path,
     "external": _external(False),
-    "labels": shapes.labels,
+    "labels": shapes.distinct(shapes.labels),
     "template_driver": shapes.text,
 }
 _TABLES: dict[str, tuple[str, Table, Collection[str]]] = {

@@ -73,8 +73,8 @@ _BUILD: Table = {
     "sbom": shapes.text_or_boolean,
     "secrets": container.file_references("secret", build=True),
     "shm_size": shapes.size,
-    "ssh": _ssh,
-    "tags": shapes.texts,
+    "ssh": shapes.distinct(_ssh),
+    "tags": shapes.unique_texts,
     "target": shapes.text,
     "ulimits": container.ulimits,
 }
@@ -272,7 +272,7 @@ _HOOK = record(
         "user": shapes.text,
         "privileged": shapes.boolean,
         "working_dir": shapes.text,
-        "environment": shapes.variables,
+        "environment": shapes.distinct(shapes.environment),
     },
     keep=("command",),
     required=("command",),
@@ -313,8 +313,13 @@ def _provider_option(node: Node, context: Context) -> list[str]:
     return [shapes.scalar(item, context, null=False) or "" for item in items]
 
 
+def _provider_options(node: Node, context: Context) -> dict[str, list[str]]:
+    options: dict[str, list[str]] = map_of(_provider_option)(node, context)
+    return {key: values for key, values in options.items() if values}
+
+
 _PROVIDER = record(
-    "provider", {"type": shapes.text, "options": map_of(_provider_option)}, required=("type",)
+    "provider", {"type": shapes.text, "options": _provider_options}, required=("type",)
 )  # fmt: skip
 _CONDITION = record(
     "depends_on",

@@ -320,6 +320,26 @@ def labels(node: Node, context: Context) -> dict[str, str]:
     return {key: value or "" for key, value in variables(node, context).items()}
 
 
+def distinct(shape: Shape) -> Shape:
+    """`shape`, where a list may hold no item twice."""
+
+    def check(node: Node, context: Context) -> Any:
+        if isinstance(node, Sequence):
+            distinct_texts(node, context)
+        return shape(node, context)
+
+    return check
+
+
+def environment(node: Node, context: Context) -> dict[str, str | None]:
+    """As `variables`; a name does not end in a blank."""
+    found = variables(node, context)
+    for key in found:
+        if key != key.rstrip():
+            raise StackError("bad-name", f"{key!r} ends in a blank", at=node.place)
+    return found
+
+
 def is_null(node: Node) -> bool:
     return type(node) is Scalar and node.value is None
 

@@ -129,20 +129,21 @@ def pairs(node: Node) -> dict[str, str]:
 def hosts(node: Node) -> tuple[str, ...]:
     """extra_hosts as `name=address`: a list of `name=address` or `name:address`, or a mapping."""
     if isinstance(node, Mapping):
-        return tuple(
-            f"{key}={address.removeprefix('[').removesuffix(']')}"
-            for key, child in node.entries.items()
-            for address in one_or_texts(child)
-        )
+        return tuple(f"{key}={bare(address)}" for key, child in node.entries.items() for address in one_or_texts(child))
     return tuple(_host(item) for item in items(node))
+
+
+def bare(address: str) -> str:
+    """An address without the brackets around it."""
+    return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
 
 def _host(node: Node) -> str:
     value = text(node)
-    match = re.fullmatch(r"([^=:]+)[=:]\[?([^\[\]]+)\]?", value)
-    if not match:
+    name, separator, address = value.partition("=" if "=" in value else ":")
+    if not separator or not name or not address:
         raise StackError("bad-value", f"not `name=address`: {value!r}", at=node.place)
-    return f"{match[1]}={match[2]}"
+    return f"{name}={bare(address)}"
 
 
 def signal(node: Node) -> str:
