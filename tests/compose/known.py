@@ -76,6 +76,7 @@ STRICTER: dict[str, Rule] = {
 
 DIFFERENT: dict[str, str] = {
     "device-permissions": "`/dev/b:r` permits reading, as for `docker run`; Compose would name the device file `r`",
+    "reset-in-list": "`!reset` of a variable counts in every file; Compose forgets it once two files gave variables",
     "extension-date": "a date in an extension is printed as text in Go's form, as in `environment`; nothing reads it",
 }
 """What both accept and print in another way."""
@@ -83,6 +84,8 @@ DIFFERENT: dict[str, str] = {
 NOT_READ_BACK: dict[str, str] = {
     "service/blkio-config": "`Path`, `Weight` and `Rate` are printed with capitals, and read without",
     "service/blkio-rate-zero": "as service/blkio-config",
+    "many/merge-services": "as service/blkio-config",
+    "many/profiles-dependency-optional": "the dependency that is left out is still named",
     "top/everything": "as service/blkio-config",
     "service/cpus-precision": "printed with the precision of a 32 bit number",
     "service/mem-swappiness-zero": "0 is printed as nothing; in a container it is a limit all the same",

@@ -65,8 +65,8 @@ _ENV_FILE = record(
 
 
 def label_files(node: Node, context: Context) -> list[str]:
-    texts: list[str] = shapes.texts(node, context) if isinstance(node, Sequence) else [shapes.text(node, context)]
-    return texts
+    items = node.items if isinstance(node, Sequence) else [node]
+    return [context.path(shapes.text(item, context), item.place) for item in items]
 
 
 def expose(node: Node, context: Context) -> list[str]:

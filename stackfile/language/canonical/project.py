@@ -84,7 +84,7 @@ class Document:
 
     def _whole(self, plain: Plain, parsed: Service | None) -> Plain:
         """A service with its environment and labels complete, its networks and its implied dependencies."""
-        result = {key: value for key, value in plain.items() if key not in ("env_file", "label_file")}
+        result = {key: value for key, value in plain.items() if key != "env_file"}
         if parsed is not None:
             result.pop("environment", None)
             result.pop("labels", None)
@@ -138,6 +138,9 @@ class Document:
         section = document.get("jobs")
         result: dict[str, Plain] = {}
         for name, tree in section.entries.items() if isinstance(section, Mapping) else ():
+            if name in self.services:
+                message = f"{name!r} is a service and a job"
+                self.context.report(StackError("name-collision", message, at=tree.place))
             if self._taken(result, name, lambda tree=tree: service.job(tree, self.context), tree):
                 _networked(result[name])
         return result

@@ -8,6 +8,7 @@ from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node
 from stackfile.language.normalise.basic import items, name, text
 from stackfile.language.normalise.context import Context, Fields
+from stackfile.language.origins import escape
 from stackfile.model.stack import Dependency, DeviceMapping
 
 _PERMISSIONS = re.compile(r"[rwm]{1,3}")
@@ -67,7 +68,7 @@ def device(node: Node, context: Context, owner: str) -> DeviceMapping | list[Dev
         if _PERMISSIONS.fullmatch(target) and not permissions:
             target, permissions = "", target
     if _CDI.fullmatch(source):
-        context.ignore(owner, "devices", node.place, "the engine gives device files alone")
+        context.ignore(owner, f"devices/{escape(source)}", node.place, "the engine gives device files alone")
         return []
     for path in filter(None, (source, target)):
         if not path.startswith("/"):

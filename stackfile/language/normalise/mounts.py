@@ -9,6 +9,7 @@ from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.normalise.basic import boolean, file_mode, name, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping
+from stackfile.language.origins import escape
 from stackfile.model.stack import Mount
 
 TYPES = frozenset({"volume", "bind", "tmpfs"})
@@ -31,6 +32,12 @@ def is_foreign(node: Mapping) -> bool:
     """Whether a mount is of a kind that Compose has and no engine of one Linux machine."""
     kind = node.get("type")
     return isinstance(kind, Scalar) and kind.value in _FOREIGN_TYPES
+
+
+def target_of(node: Mapping) -> str:
+    """The target of a long mount, as a segment of a JSON pointer."""
+    target = node.get("target")
+    return escape(target.text) if isinstance(target, Scalar) else ""
 
 
 def _short(node: Node, context: Context) -> Mount:

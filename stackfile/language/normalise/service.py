@@ -214,7 +214,7 @@ def _ports(fields: Fields, context: Context, name: str) -> tuple[Port, ...]:
 def _mounts(fields: Fields, context: Context, owner: str) -> tuple[Mount, ...]:
     def parse_item(node: Node) -> Mount | list[Mount]:
         if isinstance(node, Mapping) and mounts.is_foreign(node):
-            context.ignore(owner, "volumes", node.place, mounts.FOREIGN)
+            context.ignore(owner, f"volumes/{mounts.target_of(node)}", node.place, mounts.FOREIGN)
             return []
         mount = mounts.parse(node, context)
         if mount.type == "volume" and mount.source:

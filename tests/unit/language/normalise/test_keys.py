@@ -115,11 +115,25 @@ def test_what_has_no_effect_is_accepted_and_remembered(key: str, name: str) -> N
         ("deploy: {restart_policy: {delay: 1s}}", "/deploy/restart_policy/delay"),
         ("logging: {driver: syslog}", "/logging/driver"), ("logging: {options: {tag: x}}", "/logging/options/tag"),
         ("networks: {default: {link_local_ips: []}}", "/networks/default/link_local_ips"),
+        ("networks: {default: {driver_opts: {a: b}}}", "/networks/default/driver_opts"),
+        ("volumes: [{type: image, source: q, target: /t}]", "/volumes/~1t"),
+        ("volumes: [{type: cluster, source: q, target: /t}]", "/volumes/~1t"),
+        ("volumes: [{type: npipe, source: q, target: /t}]", "/volumes/~1t"),
+        ("devices: ['vendor.com/class=x']", "/devices/vendor.com~1class=x"),
+        ("build: {context: ., ssh: [default]}", "/build/ssh"),
+        ("build: {context: ., platforms: [linux/arm64]}", "/build/platforms"),
+        ("build: {context: ., privileged: true}", "/build/privileged"),
+        ("build: {context: ., entitlements: [network.host]}", "/build/entitlements"),
+        ("build: {context: ., no_cache_filter: [s]}", "/build/no_cache_filter"),
+        ("build: {context: ., cache_from: [q]}", "/build/cache_from"),
+        ("deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+         "/deploy/resources/reservations/devices"),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_inside(keys: str, path: str) -> None:
-    stack = load_text(f"services: {{a: {{image: x, {keys}}}}}")
-    assert [(entry.address, entry.path) for entry in stack.ignored] == [("service.a", path)]
+    for name in ("stack.yaml", "compose.yaml"):
+        stack = load_text(f"services: {{a: {{image: x, {keys}}}}}", name)
+        assert [(entry.address, entry.path) for entry in stack.ignored] == [("service.a", path)]
 
 
 def test_sharing_is_depending() -> None:
