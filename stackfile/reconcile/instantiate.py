@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import stackfile
 from stackfile import wire
-from stackfile.model import labels
+from stackfile.errors import ActionError
+from stackfile.model import builtin, labels
 from stackfile.model.container import ContainerSpec, FileMount
 from stackfile.model.observed import Observed
 from stackfile.model.stack import Attachment, FileRef, Mount, SecretRef, Service, Stack
@@ -56,6 +57,7 @@ def instantiate(stack: Stack, name: str, index: int, knowledge: Knowledge) -> Co
     """The container of replica `index` (from 1) of service `name`."""
     service = stack.services[name].replica(index)
     refs = [value.secret for value in service.environment.values() if isinstance(value, SecretRef)]
+    mode = _built_in(stack, service)
     spec = ContainerSpec(
         name=container_name(stack.name, service, index),
         image=knowledge.image(service),
@@ -63,8 +65,8 @@ def instantiate(stack: Stack, name: str, index: int, knowledge: Knowledge) -> Co
         secret_keys={secret: knowledge.keys.get(f"secret.{secret}", "") for secret in refs},
         mounts=tuple(_mount(stack, mount) for mount in service.mounts),
         files=tuple(_file(service, index, ref, knowledge.keys) for ref in service.files),
-        networks=_attachments(stack, service, index),
-        network_mode=_shared(stack, service.network_mode),
+        networks=() if mode else _attachments(stack, service, index),
+        network_mode=mode or _shared(stack, service.network_mode),
         pid_mode=_shared(stack, service.pid_mode),
         ipc_mode=_shared(stack, service.ipc_mode),
         volumes_from=tuple(_volumes_from(stack, source) for source in service.volumes_from),
@@ -120,6 +122,21 @@ def _attachments(stack: Stack, service: Service, index: int) -> tuple[Attachment
         )
         for attachment in service.networks
     )
+
+
+def _built_in(stack: Stack, service: Service) -> str:
+    """The engine's own network (host, none, bridge) where it is the only one, which is then a mode of the container.
+
+    ActionError (`bad-request`) where host or none is one of several.
+    """
+    found = [stack.networks[attachment.network] for attachment in service.networks]
+    names = [network.full_name for network in found if network.external and network.full_name in builtin.DRIVERS]
+    if len(found) == len(names) == 1:
+        return names[0]
+    if alone := [name for name in names if builtin.DRIVERS[name] != "bridge"]:
+        message = f"service {service.name} is in the network {alone[0]} and in others"
+        raise ActionError("bad-request", message, cause=f"{alone[0]} excludes all others")
+    return ""
 
 
 def _shared(stack: Stack, mode: str) -> str:

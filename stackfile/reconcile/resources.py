@@ -8,6 +8,7 @@ from typing import Any
 
 from stackfile import wire
 from stackfile.errors import NotFoundError, RefusedError
+from stackfile.model import builtin
 from stackfile.model.container import NetworkRecord
 from stackfile.model.observed import Drift
 from stackfile.model.plan import Action, Cause, Change, Note
@@ -55,6 +56,8 @@ def network(context: Context, name: str) -> Decision:
     address = f"network.{name}"
     record = next((item for item in context.observed.networks if item.name == resource.full_name), None)
     if record is None:
+        if resource.external and resource.full_name in builtin.DRIVERS:
+            return Decision(address=address)  # every engine has it
         if resource.external:
             raise _external(context, "network", address, resource.full_name)
         return Decision(address=address, actions=[_create(context, address)])

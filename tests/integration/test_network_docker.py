@@ -62,7 +62,7 @@ class Machine:
         for name, options in (("whale", ("-p", "8180:80")), ("calf", ())):
             docker.cli("run", "-d", "--name", name, *options, "busybox", "sleep", "1000")
             found = docker.cli(
-                "inspect", "-f", "{{.State.Pid}} {{.NetworkSettings.IPAddress}}", name
+                "inspect", "-f", "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
             ).stdout.split()  # fmt: skip
             self.note(name, int(found[0]), found[1])
 

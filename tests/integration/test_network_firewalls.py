@@ -64,12 +64,15 @@ services:
   far: {<<: *app, networks: [back]}
   inner: {<<: *app, networks: [inside], ports: ["8090:80"]}
   twin: {<<: *app, networks: [inside]}
-  alone: {<<: *app, network_mode: none}
-  hosted: {<<: *app, network_mode: host}
+  alone: {<<: *app, networks: [nothing]}
+  hosted: {<<: *app, networks: [machine]}
+  shared: {<<: *app, network_mode: host}
 networks:
   front: {enable_ipv6: true}
   back: {enable_ipv6: true, driver_opts: {com.docker.network.driver.mtu: "1400"}}
   inside: {enable_ipv6: true, internal: true}
+  machine: {external: true, name: host}
+  nothing: {external: true, name: none}
 """
 
 DOCKER = """
@@ -200,7 +203,7 @@ class World:
         web, gateways = self.addresses["web"], self.gateways
         # A port of every address: the machine, another host, the container itself, its neighbours, another network.
         to("machine", ("127.0.0.1", "127.0.0.9", "::1", *both, *gateways["web"]), 8080, "web", "tcp", "udp")
-        to("neighbour hosted web peer far", both, 8080, "web", "tcp", "udp")
+        to("neighbour hosted shared web peer far", both, 8080, "web", "tcp", "udp")
         to("web peer", gateways["web"], 8080, "web", "tcp", "udp")
         to("far", gateways["far"], 8080, "web", "tcp", "udp")
         to("inner twin", (*both, *gateways["inner"]), 8080, "", "tcp", "udp")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from stackfile.errors import ActionError
 from stackfile.model import labels
-from stackfile.model.stack import Attachment, Dependency, FileRef, Mount, SecretRef
+from stackfile.model.stack import Attachment, Dependency, FileRef, Mount, NetworkResource, SecretRef
 from stackfile.reconcile.instantiate import Knowledge, instantiate
 from tests.unit.reconcile import kit
 
@@ -34,6 +37,22 @@ def test_names_and_labels_are_composes() -> None:
         labels.ENVIRONMENT: "dev",
         labels.GROUP: "fronts",
     }
+
+
+def test_networks_that_every_engine_has_are_modes() -> None:
+    def mode(*names: str) -> tuple[str, int]:
+        web = kit.service("web", networks=tuple(Attachment(network=name) for name in names))
+        networks = {name: NetworkResource(name=name, full_name=name, external=True) for name in names}
+        spec = instantiate(replace(kit.stack(web), networks=networks), "web", 1, KNOWN)
+        return spec.network_mode, len(spec.networks)
+
+    assert mode("host") == ("host", 0)
+    assert mode("none") == ("none", 0)
+    assert mode("bridge") == ("bridge", 0)
+    assert mode("bridge", "other") == ("", 2)
+    with pytest.raises(ActionError) as caught:
+        mode("other", "host")
+    assert caught.value.reason == "bad-request"
 
 
 def test_networks_and_volumes_have_their_full_names() -> None:
