@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackfile.errors import ErrorCollector, Place, StackError
-from stackfile.language import source
+from stackfile.language import merge, source
 from stackfile.language.dialect import COMPOSE, STACK, SourceFile
 from stackfile.language.interpolate import interpolate
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, Template, kind_of
@@ -44,14 +44,31 @@ class Documents:
         """(tree, dialect) of a file; an empty file is an empty mapping. Raises StackError."""
         data = read_bytes(file.path, file.shown, self.reader, at)
         dialect = _declared_dialect(data, file.shown) or file.dialect
-        tree = source.parse(data, file.shown, self.errors, templates=dialect == STACK)
-        if tree is None or (isinstance(tree, Scalar) and tree.value is None):
+        trees: list[Node] = []
+        if dialect == COMPOSE:
+            trees = source.parse_documents(data, file.shown, self.errors)
+        elif (parsed := source.parse(data, file.shown, self.errors)) is not None:
+            trees = [parsed]
+        result: Mapping | None = None
+        for tree in trees:
+            result = self._over(result, tree)
+        if result is None:
             return Mapping({}, {}, Place(file.shown, 1, 1)), dialect
+        if dialect == COMPOSE:
+            self._refuse_stack_keys(result)
+        return result, dialect
+
+    def _over(self, base: Mapping | None, tree: Node) -> Mapping | None:
+        """A document over those before it; an empty one may stand alone, as an empty file."""
+        if base is None and isinstance(tree, Scalar) and tree.value is None:
+            return None
         if not isinstance(tree, Mapping):
             raise StackError("not-a-mapping", f"a stack file is a mapping, not {kind_of(tree)}", at=tree.place)
-        if dialect == COMPOSE:
-            self._refuse_stack_keys(tree)
-        return tree, dialect
+        if base is None:
+            return tree
+        merged = merge.merge(merge.document(base), tree, (), self.errors)
+        assert isinstance(merged, Mapping)
+        return merged
 
     def _refuse_stack_keys(self, tree: Mapping) -> None:
         for key in STACK_KEYS & tree.entries.keys():

@@ -4,7 +4,7 @@
     ${NAME:-text} ${NAME-text}          text if NAME is unset or empty / unset
     ${NAME:+text} ${NAME+text}          text if NAME is set and not empty / set
     ${NAME:?message} ${NAME?message}    an error if NAME is unset or empty / unset
-    $$                                  a dollar sign
+    $$                                  a dollar sign, as is a `$` before what begins no name
 
 `text` and `message` may contain further `${…}`.
 """
@@ -79,12 +79,7 @@ def _variable(text: str, index: int, lookup: Lookup, place: Place, nesting: int)
         return _braced(text, index, lookup, place, nesting)
     match = _NAME.match(text, index + 1)
     if not match:
-        raise StackError(
-            "interpolation-syntax",
-            f"`$` begins a variable in {_excerpt(text)}",
-            at=place,
-            hint="write `$$` for a dollar sign",
-        )
+        return "$", index + 1
     return _plain(match.group(), lookup, place), match.end()
 
 

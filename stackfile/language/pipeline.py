@@ -140,7 +140,7 @@ class Pipeline:
         """Sections of a Compose file are mappings; its version and name are text."""
         if key in ("version", "name") and not (isinstance(node, Scalar) and isinstance(node.value, str)):
             self.errors.add(StackError("bad-type", f"{key} is text, not {kind_of(node)}", at=node.place))
-        elif key in SECTIONS and not isinstance(node, Mapping):
+        elif key in (*SECTIONS, "jobs") and not isinstance(node, Mapping):
             self.errors.add(StackError("not-a-mapping", f"{key} is a mapping, not {kind_of(node)}", at=node.place))
 
     # ------------------------------------------------------------ environments

@@ -29,6 +29,7 @@ from stackfile.language.nodes import Key, Mapping, Node, Scalar, Sequence, Templ
 from stackfile.language.quoting import quoted_line
 
 MAX_BYTES = 16 << 20
+MAX_DOCUMENTS = 100
 MAX_DEPTH = 64
 MAX_EXPANDED = 200_000
 """Nodes of a file with every alias counted as often as it is used; more are refused when most come from aliases."""
@@ -45,13 +46,25 @@ def parse(data: bytes, file: str, errors: ErrorCollector, templates: bool = True
     readable (duplicate keys) go to `errors`. Raises StackError: too-large, too-deep, alias-bomb, yaml-syntax,
     unquoted-template, bad-value.
     """
+    trees = _Composer(_text(data, file), file, errors, templates).documents(1)
+    return trees[0] if trees else None
+
+
+def parse_documents(data: bytes, file: str, errors: ErrorCollector) -> list[Node]:
+    """The trees of all YAML documents in a Compose file: Compose lays each over the one before. Keys are text there.
+
+    Raises as `parse`.
+    """
+    return _Composer(_text(data, file), file, errors, templates=False, text_keys=True).documents(MAX_DOCUMENTS)
+
+
+def _text(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
         raise StackError("too-large", f"{file} has {len(data)} bytes", at=Place(file), hint=f"the limit is {MAX_BYTES}")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StackError("yaml-syntax", "the file is not UTF-8", at=_place_of_byte(data, error.start, file)) from error
-    return _Composer(text, file, errors, templates).document()
 
 
 def _place_of_byte(data: bytes, offset: int, file: str) -> Place:
@@ -61,13 +74,14 @@ def _place_of_byte(data: bytes, offset: int, file: str) -> Place:
 
 
 class _Composer:
-    """Composes the events of one document."""
+    """Composes the events of a file."""
 
-    def __init__(self, text: str, file: str, errors: ErrorCollector, templates: bool) -> None:
+    def __init__(self, text: str, file: str, errors: ErrorCollector, templates: bool, text_keys: bool = False) -> None:
         self.text = text
         self.file = file
         self.errors = errors
         self.templates = templates
+        self.text_keys = text_keys
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.open_anchors: set[str] = set()
         self.written = 0
@@ -75,10 +89,11 @@ class _Composer:
         self.lines: list[str] | None = None
         self.parser: Any = None
 
-    def document(self) -> Node | None:
+    def documents(self, limit: int) -> list[Node]:
+        """The documents of the file; more than `limit` are refused."""
         try:
             self.parser = yaml.CSafeLoader(self.text)
-            return self._document()
+            return self._documents(limit)
         except yaml.MarkedYAMLError as error:
             raise self._syntax_error(error) from error
         except yaml.YAMLError as error:
@@ -87,19 +102,20 @@ class _Composer:
             if self.parser is not None:
                 self.parser.dispose()
 
-    def _document(self) -> Node | None:
-        event = self._next()
-        while isinstance(event, StreamStartEvent | DocumentStartEvent):
-            event = self._next()
-        if isinstance(event, StreamEndEvent):
-            return None
-        node, _ = self._node(event, 1)
-        end = self._next()
-        assert isinstance(end, DocumentEndEvent)
-        following = self._next()
-        if not isinstance(following, StreamEndEvent):
-            raise StackError("yaml-syntax", "a second document in the file", at=self._place(following))
-        return node
+    def _documents(self, limit: int) -> list[Node]:
+        result: list[Node] = []
+        start = self._next()
+        assert isinstance(start, StreamStartEvent)
+        while not isinstance(event := self._next(), StreamEndEvent):
+            assert isinstance(event, DocumentStartEvent)
+            if len(result) == limit:
+                what = "a second document" if limit == 1 else f"more than {limit} documents"
+                raise StackError("yaml-syntax", f"{what} in the file", at=self._place(event))
+            self.anchors.clear()
+            result.append(self._node(self._next(), 1)[0])
+            end = self._next()
+            assert isinstance(end, DocumentEndEvent)
+        return result
 
     def _next(self) -> Any:
         return self.parser.get_event()
@@ -199,6 +215,8 @@ class _Composer:
     def _key(self, event: Any, parent: Any, depth: int) -> str:
         if isinstance(event, ScalarEvent):
             self.written += 1
+            if self.text_keys and not event.style and event.value != MERGE_KEY and not event.tag:
+                self._check_text(event)
             return str(event.value)
         if isinstance(event, MappingStartEvent) and parent.flow_style and event.flow_style:
             outer: Any = parent.start_mark
@@ -210,6 +228,12 @@ class _Composer:
             if isinstance(node, Scalar):
                 return node.text
         raise StackError("bad-type", "a key must be text", at=self._place(event))
+
+    def _check_text(self, event: Any) -> None:
+        """A key that is a number, a boolean or null is none for Compose."""
+        if not isinstance(scalars.resolve(event.value), str):
+            hint = f'write "{event.value}"'
+            raise StackError("bad-type", f"a key must be text, not {event.value}", at=self._place(event), hint=hint)
 
     def _duplicate(self, key: str, place: Place, first: Place) -> None:
         self.errors.add(

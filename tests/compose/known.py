@@ -67,6 +67,9 @@ STRICTER: dict[str, Rule] = {
         "what is external is never made here: its file or content would be ignored silently",
         "is external and has|^external needs `name`|needs `file`|^unknown key .* in external",
     ),
+    "yaml-colon": Rule(
+        "libyaml takes the colon of `{a:}` for a part of the text, Compose's reader does not", "^not YAML"
+    ),
     "same-port": Rule(
         "two services cannot publish one port of the machine: the second would fail to start",
         "publish host port",
@@ -86,6 +89,9 @@ NOT_READ_BACK: dict[str, str] = {
     "service/blkio-rate-zero": "as service/blkio-config",
     "many/merge-services": "as service/blkio-config",
     "many/profiles-dependency-optional": "the dependency that is left out is still named",
+    "build/inline-empty": "an empty text is printed as none",
+    "service/group-add-types": "a number is printed as text, which is there already",
+    "yaml/dollar-key": "keys are not interpolated, yet a dollar sign in them is printed twice",
     "top/everything": "as service/blkio-config",
     "service/cpus-precision": "printed with the precision of a 32 bit number",
     "service/mem-swappiness-zero": "0 is printed as nothing; in a container it is a limit all the same",

@@ -93,7 +93,7 @@ def build(node: Node, context: Context) -> dict[str, Any]:
     if plain.get("dockerfile") and plain.get("dockerfile_inline"):
         message = "`dockerfile` and `dockerfile_inline` say two things"
         context.report(StackError("bad-value", message, at=node.keys["dockerfile_inline"].place))
-    if "dockerfile" not in plain and "dockerfile_inline" not in plain:
+    if "dockerfile" not in plain and "dockerfile_inline" not in node.entries:
         plain["dockerfile"] = "Dockerfile"
     return plain
 

@@ -7,6 +7,7 @@ results are left out by `record`, unless the key is one that says something whil
 from __future__ import annotations
 
 import difflib
+import math
 import struct
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
@@ -211,6 +212,8 @@ def scalar(node: Node, context: Context, null: bool = True) -> str | None:
         return None
     if not isinstance(value, str | int | float):
         return not_a(node, "text")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise StackError("bad-value", f"{text_of(value)} is no number", at=node.place)
     return text_of(value)
 
 
@@ -248,13 +251,13 @@ def list_of(shape: Shape, *, distinct: bool = False) -> Shape:
     def check(node: Node, context: Context) -> list[Any]:
         if not isinstance(node, Sequence):
             return not_a(node, "a list")
-        result: list[Any] = []
-        for item in node.items:
-            value = shape(item, context)
-            if distinct and value in result:
-                raise StackError("bad-value", f"{value!r} is there twice", at=item.place)
-            result.append(value)
-        return result
+        seen: list[Any] = []
+        for item in node.items if distinct else ():
+            written = repr(to_plain(item))
+            if written in seen:
+                raise StackError("bad-value", f"{written} is there twice", at=item.place)
+            seen.append(written)
+        return [shape(item, context) for item in node.items]
 
     return check
 

@@ -35,7 +35,7 @@ VARIABLES = Lookup(SET="value", EMPTY="", DOLLAR="a$b", BRACE="{{ x }}")
         ("${UNSET:-${SET}}", "value"), ("${UNSET:-${ALSO:-deep}}", "deep"), ("${UNSET:-a}b}", "ab}"),
         ("${UNSET:-}", ""), ("${UNSET:-$$}", "$"), ("${SET:+${SET}-x}", "value-x"),
         ("${SET:-${UNSET:?never}}", "value"), ("${UNSET:-:-}", ":-"),
-        ("$DOLLAR", "a$b"), ("$BRACE", "{{ x }}"),
+        ("$", "$"), ("a $ b", "a $ b"), ("$1", "$1"), ("$DOLLAR", "a$b"), ("$BRACE", "{{ x }}"),
     ],
 )  # fmt: skip
 def test_forms(text: str, result: str) -> None:
@@ -46,8 +46,8 @@ def test_forms(text: str, result: str) -> None:
     ("text", "reason"),
     [
         ("${UNSET:?gone}", "variable-required"), ("${EMPTY:?gone}", "variable-required"),
-        ("${UNSET?gone}", "variable-required"), ("$", "interpolation-syntax"), ("a $ b", "interpolation-syntax"),
-        ("$1", "interpolation-syntax"), ("${", "interpolation-syntax"), ("${SET", "interpolation-syntax"),
+        ("${UNSET?gone}", "variable-required"),
+        ("${", "interpolation-syntax"), ("${SET", "interpolation-syntax"),
         ("${SET:-x", "interpolation-syntax"), ("${}", "interpolation-syntax"), ("${1}", "interpolation-syntax"),
         ("${SET!}", "interpolation-syntax"), ("${a-" * 100 + "}" * 100, "interpolation-syntax"),
     ],
@@ -66,7 +66,7 @@ def test_the_message_of_a_required_variable_is_the_cause() -> None:
 
 
 def test_mistakes_of_a_file_are_all_reported() -> None:
-    text = "services:\n  a: {image: '${X:?x}', user: '${Y', labels: {p: 'a $'}}\n"
+    text = "services:\n  a: {image: '${X:?x}', user: '${Y', labels: {p: 'a ${'}}\n"
     assert errors_of(text) == [
         ("variable-required", "stack.yaml", 2, 14),
         ("interpolation-syntax", "stack.yaml", 2, 31),
