@@ -152,12 +152,14 @@ def test_beside_docker(machine: Machine) -> None:
         shell("iptables -P FORWARD DROP")
         until(lambda: marks() == 2)
         assert not machine.wrong()
-        # An administrator's rule, and Docker's chains loaded anew: our rules come back, behind his.
-        shell("iptables -F; iptables -A DOCKER-USER -s 198.51.100.7 -j DROP; iptables -A DOCKER-USER -j RETURN")
-        assert marks() == 0
-        with_jump = "iptables -C FORWARD -j DOCKER-USER || iptables -I FORWARD -j DOCKER-USER"
-        shell(with_jump)
+        # An administrator's rule, and Docker's chains loaded anew without ours: they come back, behind his.
+        shell(
+            "iptables-save -t filter | grep -v stackfile | sed 's/^-A DOCKER-USER -j RETURN/"
+            "-A DOCKER-USER -s 198.51.100.7 -j DROP\\n&/' | iptables-restore"
+        )
         until(lambda: marks() == 2)
+        lines = shell("nft list chain ip filter DOCKER-USER").splitlines()[2:6]
+        assert ["198.51.100.7" in lines[0], *("stackfile" in line for line in lines[1:])] == [True, True, True, False]
         assert not machine.wrong(theirs=False)
     with served(machine):
         until(lambda: marks() == 2)
@@ -172,8 +174,8 @@ def test_beside_docker(machine: Machine) -> None:
         assert not machine.wrong(ours=False)
         # Now Docker was here before us.
         machine.up()
-        assert marks() == 2
+        until(lambda: marks() == 2)
         assert not machine.wrong()
         machine.box.run("down")
-        assert marks() == 0
+        until(lambda: marks() == 0)
         assert not machine.wrong(ours=False)
