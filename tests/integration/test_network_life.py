@@ -340,3 +340,27 @@ def test_administrators_rules_come_before_ours(lab: Lab) -> None:
     lines = shell("nft list chain ip filter DOCKER-USER").splitlines()
     rules = [line.split()[0] for line in lines[2:-2]]
     assert rules == ["ip", "iifname", "oifname", "counter"]
+
+
+def test_table_that_takes_no_rules_of_others(lab: Lab) -> None:
+    """As firewalld's with NftablesTableOwner: nobody but its owner may mend that, so it is told, and not tried."""
+    rules = FIREWALLD.replace("add table inet firewalld\n", "add table inet firewalld { flags owner; }\n")
+    owner = subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert owner.stdin is not None
+    try:
+        owner.stdin.write(rules)
+        owner.stdin.flush()
+        deadline = time.monotonic() + 10
+        while "reject" not in shell("nft list ruleset"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        network = lab.network(1)
+        facts = lab.manager.facts(network)
+        assert facts.dropped_by == facts.sealed == ("inet firewalld filter_FORWARD",)
+        assert lab.manager.hindered([network]) == []
+        (row,) = [check for check in checks(lab) if check.name == "forward drop"]
+        assert row.status == "warning"
+        assert "NftablesTableOwner" in row.mend
+    finally:
+        owner.stdin.close()
+        owner.wait(10)
