@@ -324,7 +324,7 @@ CONTAINER: Table = {
     "shm_size": shapes.size,
     "stop_grace_period": shapes.duration,
     "stop_signal": shapes.text,
-    "storage_opt": map_of(shapes.option),
+    "storage_opt": map_of(shapes.option_or_null),
     "sysctls": shapes.labels,
     "tmpfs": shapes.one_or_unique,
     "ulimits": ulimits,

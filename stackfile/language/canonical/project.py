@@ -155,7 +155,6 @@ def _networked(plain: Plain) -> None:
 def _step(step: Plain, owner: Plain, written: Plain) -> Plain:
     """A `pre_start` step: what it does not say itself is its service's."""
     inherited = {key: value for key, value in owner.items() if key in CONTAINER and key not in _NOT_IN_STEPS}
-    inherited.pop("command"), inherited.pop("entrypoint")
     if "env_file" in written:
         inherited["env_file"] = written["env_file"]
     result = inherited | step

@@ -347,7 +347,6 @@ _STEP = record(
     "pre_start",
     CONTAINER | {"per_replica": shapes.boolean},
     keep=container.KEPT,
-    defaults={"command": None, "entrypoint": None},
 )
 WORKLOAD: Table = {
     "build": build,
