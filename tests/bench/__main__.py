@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import container_run, looking, memory, stack_up
+from tests.bench import config, container_run, looking, memory, stack_up
 from tests.bench.measure import Result
 from tests.conftest import Box, own_settings
 from tests.peers import dockerd
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "look": looking.run,
     "up": stack_up.run,
     "memory": memory.run,
+    "config": config.run,
 }
 
 
