@@ -403,6 +403,23 @@ class Containers:
             child.pidfd = os.dup(self._null)
         self._orphaned(child)
 
+    # ---- handing over
+
+    def hand_over(self) -> None:
+        """Give a new supervisor, whose predecessor died, what the old one held. Raises EngineError."""
+        hold = self._supervisor.hold
+        for key, container in self._all.items():
+            streams = container.streams
+            hold(f"stdio/{key}", [fd for pump in streams.pumps for fd in pump.kept])
+            if streams.stdin >= 0:
+                hold(f"stdin/{key}", [streams.stdin])
+            if streams.master >= 0:
+                hold(f"tty/{key}", [streams.master])
+            for child in container.children.values():
+                if child.master >= 0:
+                    hold(f"tty/{key}/{child.exec_id}", [child.master])
+        self._supervisor.keys("stdio")  # answered when all of it is held
+
     # ---- small things
 
     def _get(self, identity: str) -> Container:

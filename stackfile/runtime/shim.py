@@ -10,6 +10,7 @@ push      {"exit": {…}}
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,6 +36,8 @@ from stackfile.runtime.loop import Loop
 from stackfile.runtime.records import ExitRow
 from stackfile.supervisor.client import Supervisor
 
+_TURN_PATIENCE = 10.0
+"""Seconds for which a shim waits for the one before it to hand over."""
 _BURST = 16
 """Messages handled a wake-up, so that no client keeps the others waiting."""
 
@@ -85,6 +89,9 @@ class Shim:
     """Requests from daemons to Containers, answers and ends back."""
 
     def __init__(self, paths: RunPaths) -> None:
+        self._parent = os.getppid()
+        self._turn = _take_turn(f"{paths.shim}.lock")
+        self._supervisor_socket = paths.supervisor
         self._loop = Loop()
         self._clients: dict[int, Client] = {}
         self._containers = Containers(self._loop, Supervisor(paths.supervisor), paths.root, self._report)
@@ -93,7 +100,7 @@ class Shim:
         self._listener.setblocking(False)
         self._loop.add(self._listener.fileno(), self._accept)
         wake, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._loop.add(wake, lambda _: self._loop.stop())
+        self._loop.add(wake, lambda _: self._told_to_end(wake))
         signal.set_wakeup_fd(self._wake)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
@@ -103,6 +110,26 @@ class Shim:
         gc.collect()
         gc.freeze()  # children share these pages; a collection would copy them
         self._loop.run()
+
+    def _told_to_end(self, wake: int) -> None:
+        """At once, unless our supervisor died: terminals would die with us, so they go to the next one first."""
+        os.read(wake, 4096)
+        if os.getppid() == self._parent or not self._containers.running():
+            return self._loop.stop()
+        return self._loop.every_tick(self._hand_over)
+
+    def _hand_over(self) -> bool:
+        """Whether to try again: there is no other supervisor yet."""
+        try:
+            seqpacket.connect(self._supervisor_socket).close()
+        except OSError:
+            return True
+        try:
+            self._containers.hand_over()
+        except StackfileError as error:
+            print(f"shim: not handed over: {error}", file=sys.stderr, flush=True)
+        self._loop.stop()
+        return False
 
     def _accept(self, events: int) -> None:
         try:
@@ -221,6 +248,20 @@ _HANDLERS: dict[str, Callable[[Shim, Client, dict[str, Any], list[int]], None]] 
     "close_stdin": Shim._close_stdin,
     "release": Shim._release,
 }
+
+
+def _take_turn(path: str) -> int:
+    """Wait for a shim before us that outlived its supervisor and hands over; the lock ends with this process."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _TURN_PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(0.01)
+    print(f"shim: {path} is held by another one after {_TURN_PATIENCE:g} s", file=sys.stderr, flush=True)
+    return lock
 
 
 def _row(child: Child) -> list[Any]:

@@ -59,6 +59,11 @@ class Pump:
             # Nobody has the other side open any more; what is left is drained at the end.
             self._loop.remove(self._source)
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """What must survive this process."""
+        return (self._source,)
+
     def drain(self) -> None:
         """Move what is there now (nobody who shares the pipe from elsewhere can keep this going)."""
         left = _readable(self._source)
@@ -105,6 +110,11 @@ class TerminalPump:
     def _to_log(self) -> None:
         while _readable(self._read) and self._writer.take(self._read, _AT_ONCE) > 0:
             pass
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """What must survive this process, beside the terminal's master."""
+        return (self._read, self._write)
 
     def drain(self) -> None:
         self._to_log()

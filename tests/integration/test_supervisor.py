@@ -170,11 +170,19 @@ def test_containers_outlive_the_supervisor(play: Callable[[Scenario], Any]) -> N
     async def scenario(box: Box) -> None:
         text = "echo before; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo after; exit 6"
         started = await box.start("live", *script(text))
+        typed = await box.start("tty", *script("stty size; read x; echo $x; exit 3"), tty=True)
+        await box.until(lambda: box.output("tty"))
         shim = box.supervisor.status()["shim"].pid
         end_supervisor(box.process, signal.SIGKILL)
-        await box.until(lambda: not alive(shim))
         box.process = start_supervisor(box.settings)
-        assert await box.shim.running() == [started]
+        await box.until(lambda: not alive(shim))
+        assert sorted(row.pid for row in await box.shim.running()) == sorted((started.pid, typed.pid))
+        master = await box.shim.tty(box.made["tty"].container)
+        os.write(master, b"two\n")
+        os.close(master)
+        end = await box.ended("tty")
+        assert end.status == 3 or end.reason
+        assert "two" in box.output("tty")
         assert await box.exec("live", "touch", "/tmp/go") == (0, "")
         end = await box.ended("live")
         assert (end.status, end.known) == (6, True) if end.known else end.reason
