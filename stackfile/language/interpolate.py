@@ -4,9 +4,9 @@
     ${NAME:-text} ${NAME-text}          text if NAME is unset or empty / unset
     ${NAME:+text} ${NAME+text}          text if NAME is set and not empty / set
     ${NAME:?message} ${NAME?message}    an error if NAME is unset or empty / unset
-    $$                                  a dollar sign, as is a `$` before what begins no name
+    $$                                  a dollar sign, as is a `$` that neither a name nor `{` follows
 
-`text` and `message` may contain further `${…}`.
+`text` and `message` may contain further `${…}` and end on their line; they are read only where they count.
 """
 
 from __future__ import annotations
@@ -39,36 +39,20 @@ def interpolate(text: str, lookup: Lookup, place: Place) -> str:
     """`text` with every variable replaced. Raises StackError: interpolation-syntax, variable-required."""
     if "$" not in text:
         return text
-    result, end = _until(text, 0, lookup, place, 0)
-    assert end == len(text)
-    return result
+    return _expanded(text, lookup, place, 0)
 
 
-def _until(text: str, start: int, lookup: Lookup, place: Place, nesting: int) -> tuple[str, int]:
-    """Interpolated text from `start` to the `}` that ends it (nesting > 0) or the end of the text."""
+def _expanded(text: str, lookup: Lookup, place: Place, nesting: int) -> str:
     if nesting > MAX_NESTING:
         raise StackError("interpolation-syntax", f"variables nested deeper than {MAX_NESTING}", at=place)
     pieces: list[str] = []
-    index = start
-    while index < len(text):
-        char = text[index]
-        if char == "$":
-            piece, index = _variable(text, index, lookup, place, nesting)
-            pieces.append(piece)
-        elif char == "}" and nesting:
-            return "".join(pieces), index
-        else:
-            stop = _next_special(text, index, nesting)
-            pieces.append(text[index:stop])
-            index = stop
-    if nesting:
-        raise Unclosed("interpolation-syntax", f"`${{` without `}}` in {_excerpt(text)}", at=place)
-    return "".join(pieces), index
-
-
-def _next_special(text: str, index: int, nesting: int) -> int:
-    ends = [position for mark in ("$}" if nesting else "$") if (position := text.find(mark, index)) >= 0]
-    return min(ends, default=len(text))
+    index = 0
+    while (found := text.find("$", index)) >= 0:
+        pieces.append(text[index:found])
+        piece, index = _variable(text, found, lookup, place, nesting)
+        pieces.append(piece)
+    pieces.append(text[index:])
+    return "".join(pieces)
 
 
 def _variable(text: str, index: int, lookup: Lookup, place: Place, nesting: int) -> tuple[str, int]:
@@ -78,9 +62,8 @@ def _variable(text: str, index: int, lookup: Lookup, place: Place, nesting: int)
     if following == "{":
         return _braced(text, index, lookup, place, nesting)
     match = _NAME.match(text, index + 1)
-    if not match:
-        return "$", index + 1
-    return _plain(match.group(), lookup, place), match.end()
+    # As Compose since 5: a dollar sign that begins no variable is one.
+    return (_plain(match.group(), lookup, place), match.end()) if match else ("$", index + 1)
 
 
 def _plain(name: str, lookup: Lookup, place: Place) -> str:
@@ -98,30 +81,38 @@ def _braced(text: str, index: int, lookup: Lookup, place: Place, nesting: int) -
     if text[position : position + 1] == "}":
         return _plain(name, lookup, place), position + 1
     operator = _OPERATOR.match(text, position)
-    if not operator:
-        if position >= len(text):
-            raise Unclosed("interpolation-syntax", f"`${{` without `}}` in {_excerpt(text)}", at=place)
+    if not operator and position < len(text):
         raise StackError("interpolation-syntax", f"invalid variable in {_excerpt(text)}", at=place)
-    sign, value = operator.group(), lookup.get(name)
+    end = _closing(text, index, operator.end()) if operator else -1
+    if operator is None or end < 0:
+        raise Unclosed("interpolation-syntax", f"`${{` without `}}` on its line in {_excerpt(text)}", at=place)
+    sign, value, word = operator.group(), lookup.get(name), text[operator.end() : end]
     there = bool(value) if sign[0] == ":" else value is not None
-    # The word is read in any case (it must be well formed), but not evaluated when it does not count.
-    counts = there if sign[-1] == "+" else not there
-    word, end = _until(text, operator.end(), lookup if counts else _Nothing(), place, nesting + 1)
-    if sign[-1] == "?" and not there:
-        raise StackError("variable-required", f"variable {name} is required", at=place, cause=word)
-    if sign[-1] == "+":
-        return (word if there else ""), end + 1
-    return (value or "" if there else word), end + 1
+    # A word that does not count is not read, whatever is in it.
+    if there == (sign[-1] == "+"):
+        word = _expanded(word, lookup, place, nesting + 1)
+        if sign[-1] == "?":
+            raise StackError("variable-required", f"variable {name} is required", at=place, cause=word)
+        return word, end + 1
+    return ("" if sign[-1] == "+" else value or ""), end + 1
 
 
-class _Nothing:
-    """Lookup of a word that is only skipped: nothing is missing in it."""
-
-    def get(self, name: str) -> str | None:
-        return "x"
-
-    def missing(self, name: str, place: Place) -> None:
-        return None
+def _closing(text: str, start: int, word: int) -> int:
+    """Where the `}` of the `${` at `start` stands: on its line, braces inside counted; where they do not pair, the
+    last one of the line. -1: nowhere."""
+    newline = text.find("\n", word)
+    last = text.rfind("}", word, newline if newline >= 0 else len(text))
+    opened, index = 0, start
+    while index <= last:
+        if text[index] == "}":
+            opened -= 1
+            if not opened:
+                return index
+        elif text[index] == "{":
+            opened += 1
+            index += 1  # As Compose: what follows an opening brace is not looked at.
+        index += 1
+    return last
 
 
 def _excerpt(text: str) -> str:

@@ -15,8 +15,17 @@ from stackfile.model.stack import Via
 ENVIRONMENT = Place("environment")
 """Where variables of the caller's environment come from."""
 
-_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.\-\[\]]*)[ \t]*(?:[=:][ \t]*|(?=\r?\n|$))")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
+_EXPORT = re.compile(r"export\s+")
+_NAME = re.compile(r"(?:[^\W_]|[_.\-\[\]]|[ \t\v\f\r\x85\xa0])*")
+_BLANKS = tuple(" \t\v\f\r\x85\xa0")
+_QUOTED = {
+    "'": re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL),
+    '"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL),
+}
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ def parse_env_file(text: str, file: str, lookup: Mapping[str, str]) -> dict[str,
 
     Raises StackError bad-value, and those of interpolation.
     """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     result: dict[str, Variable | None] = {}
 
     def find(name: str) -> str | None:
@@ -71,29 +81,51 @@ def parse_env_file(text: str, file: str, lookup: Mapping[str, str]) -> dict[str,
         # As Compose: the environment wins over what the file itself said before.
         return lookup.get(name, own.value if own else None)
 
-    position, line = 0, 1
-    while position < len(text):
-        end = text.find("\n", position)
-        end = len(text) if end < 0 else end
-        stripped = text[position:end].strip()
-        if not stripped or stripped.startswith("#"):
-            position, line = end + 1, line + 1
+    position = counted = 0
+    line = 1
+    while (position := _statement(text, position)) < len(text):
+        position = match.end() if (match := _EXPORT.match(text, position)) else position
+        start = position
+        line, counted = line + text.count("\n", counted, start), start
+        place = Place(file, line, start - text.rfind("\n", 0, start))
+        name, position = _name(text, start, place)
+        if name is None:
+            result[text[start:position].strip()] = None
             continue
-        match = _ASSIGNMENT.match(text, position)
-        if not match:
-            raise StackError("bad-value", "not an assignment `NAME=value`", at=Place(file, line, 1))
-        place = Place(file, line, match.start(1) - position + 1)
-        if match.end() == match.end(1) or match.group(0).rstrip()[-1] not in "=:":
-            result[match.group(1)] = None
-            position, line = end + 1, line + 1
-            continue
-        raw, after, expand = _value(text, match.end(), place)
+        raw, position, expand = _value(text, position, place)
         value = interpolate(raw, _Lookup(find), place) if expand else raw
-        result[match.group(1)] = Variable(value, place)
-        line += text.count("\n", position, after)
-        end = text.find("\n", after)
-        position, line = (len(text), line) if end < 0 else (end + 1, line + 1)
+        result[name] = Variable(value, place)
     return result
+
+
+def _statement(text: str, position: int) -> int:
+    """Where the next assignment begins: behind blanks and comments."""
+    while position < len(text):
+        if text[position] == "#":
+            end = text.find("\n", position)
+            position = len(text) if end < 0 else end
+        elif not text[position].isspace():
+            break
+        else:
+            position += 1
+    return position
+
+
+def _name(text: str, start: int, place: Place) -> tuple[str | None, int]:
+    """(name, where its value begins), or (None, end of the line) of a name alone. Raises StackError."""
+    match = _NAME.match(text, start)
+    end = match.end() if match else start
+    sign = text[end : end + 1]
+    name = text[start:end].strip()
+    if (sign and sign not in "=:\n") or " " in name:
+        raise StackError("bad-value", "not an assignment `NAME=value`", at=place)
+    if not name:
+        raise StackError("bad-value", "'' is no name of a variable", at=place)
+    if sign not in ("=", ":"):
+        return None, end
+    while text[end + 1 : end + 2] in _BLANKS:
+        end += 1
+    return name, end + 1
 
 
 class _Lookup:
@@ -115,24 +147,18 @@ def _value(text: str, start: int, place: Place) -> tuple[str, int, bool]:
     if quote in ("'", '"'):
         return _quoted(text, start, quote, place)
     end = text.find("\n", start)
-    raw = text[start : len(text) if end < 0 else end].rstrip("\r")
-    comment = re.search(r"(^|\s)#", raw)
-    raw = raw[: comment.start()] if comment else raw
-    return raw.strip(), len(text) if end < 0 else end, True
+    end = len(text) if end < 0 else end
+    return text[start:end].partition(" #")[0].rstrip(), end, True
 
 
 def _quoted(text: str, start: int, quote: str, place: Place) -> tuple[str, int, bool]:
-    pieces: list[str] = []
-    index = start + 1
-    while index < len(text):
-        char = text[index]
-        if char == quote:
-            return "".join(pieces), index + 1, quote == '"'
-        if char == "\\" and quote == '"' and index + 1 < len(text):
-            following = text[index + 1]
-            pieces.append(_ESCAPES.get(following, "\\" + following))
-            index += 2
-            continue
-        pieces.append(char)
-        index += 1
-    raise StackError("bad-value", f"the quote {quote} is not closed", at=place)
+    """What follows the closing quote is the next assignment, as for Compose."""
+    match = _QUOTED[quote].match(text, start)
+    if not match:
+        raise StackError("bad-value", f"the quote {quote} is not closed", at=place)
+    value = match.group(1).replace("\\" + quote, quote) if quote == "'" else _ESCAPE.sub(_unescaped, match.group(1))
+    return value, match.end(), quote == '"'
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return _ESCAPES.get(match.group(1), match.group())

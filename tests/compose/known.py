@@ -80,6 +80,8 @@ STRICTER: dict[str, Rule] = {
 DIFFERENT: dict[str, str] = {
     "device-permissions": "`/dev/b:r` permits reading, as for `docker run`; Compose would name the device file `r`",
     "reset-in-list": "`!reset` of a variable counts in every file; Compose forgets it once two files gave variables",
+    "name-at-end": "a name alone is taken from the environment on an env file's last line too; where no newline "
+    "follows, Compose makes it the value of a variable without a name",
     "extension-date": "a date in an extension is printed as text in Go's form, as in `environment`; nothing reads it",
 }
 """What both accept and print in another way."""

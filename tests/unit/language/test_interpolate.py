@@ -33,6 +33,7 @@ VARIABLES = Lookup(SET="value", EMPTY="", DOLLAR="a$b", BRACE="{{ x }}")
         ("${UNSET+a}", ""), ("${EMPTY+a}", "a"), ("${SET+a}", "a"),
         ("${SET:?e}", "value"), ("${EMPTY?e}", ""), ("${SET?e}", "value"),
         ("${UNSET:-${SET}}", "value"), ("${UNSET:-${ALSO:-deep}}", "deep"), ("${UNSET:-a}b}", "ab}"),
+        ("${SET:-${1}}", "value"), ("${SET:-{b}}", "value"),
         ("${UNSET:-}", ""), ("${UNSET:-$$}", "$"), ("${SET:+${SET}-x}", "value-x"),
         ("${SET:-${UNSET:?never}}", "value"), ("${UNSET:-:-}", ":-"),
         ("$", "$"), ("a $ b", "a $ b"), ("$1", "$1"), ("$DOLLAR", "a$b"), ("$BRACE", "{{ x }}"),
@@ -47,7 +48,7 @@ def test_forms(text: str, result: str) -> None:
     [
         ("${UNSET:?gone}", "variable-required"), ("${EMPTY:?gone}", "variable-required"),
         ("${UNSET?gone}", "variable-required"),
-        ("${", "interpolation-syntax"), ("${SET", "interpolation-syntax"),
+        ("${UNSET:-a\nb}", "interpolation-syntax"), ("${", "interpolation-syntax"), ("${SET", "interpolation-syntax"),
         ("${SET:-x", "interpolation-syntax"), ("${}", "interpolation-syntax"), ("${1}", "interpolation-syntax"),
         ("${SET!}", "interpolation-syntax"), ("${a-" * 100 + "}" * 100, "interpolation-syntax"),
     ],
