@@ -44,13 +44,17 @@ def dialect_of(path: str) -> str | None:
 def files_of(options: LoadOptions, reader: Reader, warnings: list[Warned]) -> tuple[list[SourceFile], str]:
     """The files of a stack, and the project directory. Raises StackError (no-stack-file, file-not-found)."""
     cwd = os.path.abspath(options.directory)
-    files = options.files or tuple(filter(None, options.environ.get("COMPOSE_FILE", "").split(os.pathsep)))
+    files = options.files or tuple(filter(None, options.environ.get("COMPOSE_FILE", "").split(_separator(options))))
     chosen = _named(files, cwd, reader) if files else _discovered(cwd, options, reader, warnings)
     first = chosen[0].path
     directory = os.path.dirname(first) if first != "-" else cwd
     if options.project_directory:
         directory = os.path.normpath(os.path.join(cwd, options.project_directory))
     return chosen, directory
+
+
+def _separator(options: LoadOptions) -> str:
+    return options.environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
 
 
 def _named(files: Sequence[str], cwd: str, reader: Reader) -> list[SourceFile]:

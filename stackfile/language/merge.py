@@ -208,8 +208,10 @@ def _rule(path: Path) -> Rule | None:
         return lambda base, over: (pairs_to_mapping(base, PAIRS[key]), pairs_to_mapping(over, PAIRS[key]))
     if not key and _inner(path)[2:] == ("labels",):
         return lambda base, over: (pairs_to_mapping(base, "="), pairs_to_mapping(over, "="))
-    if key == "extra_hosts":
+    if key in ("extra_hosts", "build.extra_hosts"):
         return lambda base, over: (hosts_to_list(base), hosts_to_list(over))
+    if key == "build":
+        return lambda base, over: (_long_build(base), _long_build(over))
     if key.startswith("ulimits."):
         return _ulimit
     if key in REFERENCES:
@@ -288,6 +290,13 @@ def hosts_to_list(node: Node) -> Node:
     return Sequence(items, node.place, node.tag)
 
 
+def _long_build(node: Node) -> Node:
+    """A build that is only its context, in the long form; the other side may say more."""
+    if not isinstance(node, Scalar | Template) or _is_null(node):
+        return node
+    return Mapping({"context": node}, {"context": Key(node.place)}, node.place, node.tag)
+
+
 def one_to_list(node: Node) -> Node:
     if isinstance(node, Mapping | Sequence) or _is_null(node):
         return node
@@ -356,6 +365,7 @@ _INDEXERS: dict[str, Callable[[Node], str | None]] = {
         (
             "cap_add",
             "cap_drop",
+            "build.platforms",
             "dns",
             "dns_search",
             "dns_opt",
