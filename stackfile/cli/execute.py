@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stackfile.cli import terminal
 from stackfile.cli.arguments import Arguments, option
 from stackfile.cli.context import Context
 from stackfile.cli.session import DETACH_KEYS, Session
@@ -36,6 +37,7 @@ def execute(
         user=arguments.text("user"),
         working_dir=arguments.text("workdir"),
         privileged=arguments.flag("privileged"),
+        console_size=terminal.size() if tty and not detach else (0, 0),
     )
     if detach:
         client.exec_detached(client.exec_create(record.id, spec))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stackfile.cli import terminal
 from stackfile.cli.session import Session, proxied
 from stackfile.errors import StackfileError
 from stackfile.model.container import ContainerSpec
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 def attached(client: Client, spec: ContainerSpec, detach_keys: str) -> int:
     """Make it, attached from its first byte on. Returns its exit code (0 when detached)."""
+    if spec.tty:
+        spec = replace(spec, console_size=terminal.size())
     with ExitStack() as undo:
         signals = _Signals(client)
         undo.enter_context(proxied(signals.send))

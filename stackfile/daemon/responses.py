@@ -7,7 +7,7 @@ from aiohttp import web
 import stackfile
 from stackfile import wire
 
-API_VERSION = "1.41"
+API_VERSION = "1.42"
 MIN_API_VERSION = "1.12"
 HEADERS = {
     "Api-Version": API_VERSION,

@@ -117,6 +117,8 @@ class ContainerSpec:
     platform: str = ""
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
+    console_size: tuple[int, int] = (0, 0)
+    """Rows and columns that its terminal begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +258,8 @@ class ExecSpec:
     working_dir: str = ""
     privileged: bool = False
     detach_keys: str = ""
+    console_size: tuple[int, int] = (0, 0)
+    """Rows and columns that its terminal begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

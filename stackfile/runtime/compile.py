@@ -101,6 +101,7 @@ def compile_container(
         rlimits=rlimits,
         oom_score_adj=spec.oom_score_adj,
         tty=spec.tty,
+        size=spec.console_size,
     )
     return Instructions(
         container=identity,
@@ -173,6 +174,7 @@ def compile_exec(
             account=account,
             security=security,
             tty=spec.tty,
+            size=spec.console_size,
         ),
         cgroup=container.cgroup,
         run_dir=container.run_dir,

@@ -127,6 +127,8 @@ class Process:
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int = 0
     tty: bool = False
+    size: tuple[int, int] = (0, 0)
+    """Rows and columns of the terminal before the program begins; zeros leave it without a size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

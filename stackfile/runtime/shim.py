@@ -202,7 +202,9 @@ class Shim:
             if isinstance(result, StackfileError):
                 client.send({"id": request["id"], "error": _plain(result)})
             else:
-                client.send({"id": request["id"], "ok": _row(result)})
+                # The terminal goes along: a command may have ended, and be forgotten, before one could ask for it.
+                terminal = [result.master] if result.master >= 0 else []
+                client.send({"id": request["id"], "ok": _row(result)}, terminal)
 
         return done
 

@@ -33,6 +33,8 @@ class Running:
     exec_id: str
     pid: int
     start_time: int
+    terminal: int = -1
+    """Master of the terminal of an exec that was started just now, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +120,15 @@ class ShimClient:
     async def exec(self, instructions: ExecInstructions, stdio: Sequence[int]) -> Running:
         """Run one more program in a container; returns once it was executed.
 
-        `stdio` are its descriptors 0, 1, 2; empty when the process has a terminal (see `tty`). Errors as `start`;
-        ConflictError (`not-running`).
+        `stdio` are its descriptors 0, 1, 2; empty when the process has a terminal, whose master (non-blocking) comes
+        with the answer and is the caller's to close. Errors as `start`; ConflictError (`not-running`).
         """
         sealed = memfd.sealed("instructions", codec.encode(instructions))
         try:
-            answer, _ = await self._call({"do": "exec"}, [sealed, *stdio])
+            answer, terminal = await self._call({"do": "exec"}, [sealed, *stdio])
         finally:
             os.close(sealed)
-        return _running(answer)
+        return Running(*answer, *terminal)
 
     async def signal(self, container: str, number: int, exec_id: str = "") -> None:
         """Send a signal to the main process or to an exec. ConflictError (`not-running`)."""

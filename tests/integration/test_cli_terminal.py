@@ -83,6 +83,15 @@ def test_exec_is_interactive_by_itself(terminal: Terminal) -> None:
     assert end(child) == 3
 
 
+def test_the_first_command_finds_the_size(terminal: Terminal) -> None:
+    """There before it looks; and what a command says whose end comes as fast as its begin is not lost."""
+    runs = [("container", "run", "--rm", "-it", IMAGE)] + [("exec", "shell")] * 15
+    for number, words in enumerate(runs):
+        child = terminal.start(*words, "stty", "size", rows=30 + number, columns=100)
+        assert end(child) == 0, child.before
+        assert child.before.strip() == f"{30 + number} 100"
+
+
 def test_without_a_tty_when_asked(terminal: Terminal) -> None:
     child = terminal.start("exec", "-T", "shell", "sh", "-c", "test -t 0 || echo none")
     child.expect("none")

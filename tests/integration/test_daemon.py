@@ -75,7 +75,7 @@ def test_ping(client: Client) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_docker_ping(served: Served, method: str, path: str) -> None:
     status, headers, _ = answer(served, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert (status, headers["Api-Version"], headers["Ostype"]) == (200, "1.41", "linux")
+    assert (status, headers["Api-Version"], headers["Ostype"]) == (200, "1.42", "linux")
 
 
 def test_only_root_reaches_the_socket(served: Served) -> None:

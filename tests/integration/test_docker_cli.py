@@ -27,7 +27,7 @@ def cleared(served: Served) -> Iterator[None]:
 
 def test_version_and_info(served: Served) -> None:
     version = json.loads(served.docker("version", "--format", "{{json .Server}}").stdout)
-    assert version["ApiVersion"] == "1.41"
+    assert version["ApiVersion"] == "1.42"
     assert served.docker("info", "--format", "{{.ServerErrors}} {{.OSType}}").stdout.strip() == "[] linux"
 
 

@@ -18,7 +18,7 @@ def test_smoke(served: Served) -> None:
     client = docker.DockerClient(base_url=served.host, version="1.41")
     try:
         assert client.ping()
-        assert client.version()["ApiVersion"] == "1.41"
+        assert client.version()["ApiVersion"] == "1.42"
         assert client.containers.run("busybox", "echo hello", remove=True) == b"hello\n"
         network = client.networks.create("py-net", labels={"a": "b"})
         volume = client.volumes.create("py-vol")

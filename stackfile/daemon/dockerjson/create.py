@@ -75,6 +75,7 @@ def decode(body: Mapping[str, Any], name: str = "") -> ContainerSpec:
         volumes_from=values.texts(host, "VolumesFrom"),
         log=host_config.log_config(host),
         auto_remove=auto_remove,
+        console_size=values.size(host, "ConsoleSize"),
     )
 
 

@@ -26,6 +26,7 @@ def decode(body: Mapping[str, Any]) -> ExecSpec:
         working_dir=values.text(body, "WorkingDir"),
         privileged=values.flag(body, "Privileged"),
         detach_keys=values.text(body, "DetachKeys"),
+        console_size=values.size(body, "ConsoleSize"),
     )
 
 

@@ -129,7 +129,7 @@ def encode(spec: ContainerSpec) -> dict[str, Any]:
         "SecurityOpt": list(spec.security_opt) or None,
         "ShmSize": spec.shm_size or DEFAULT_SHM,
         "Runtime": "stackfile",
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": list(spec.console_size),
         "Isolation": "",
         **_resources(spec),
         **machine.encode(spec),

@@ -7,6 +7,9 @@ from typing import Any
 
 from stackfile.errors import ActionError
 
+_LONGEST_SIDE = 65535
+"""Of a terminal: the kernel keeps rows and columns as short integers (ioctl_tty(2))."""
+
 
 def _bad(key: str, wanted: str, value: object) -> ActionError:
     return ActionError("bad-request", f"{key} must be {wanted}, not {type(value).__name__}")
@@ -77,3 +80,16 @@ def text_mapping(source: Mapping[str, Any], key: str) -> dict[str, str]:
     if not all(isinstance(item, str) for item in value.values()):
         raise _bad(key, "an object of texts", value)
     return value
+
+
+def size(source: Mapping[str, Any], key: str) -> tuple[int, int]:
+    """A terminal's rows and columns; zeros where there are none. Raises ActionError (`bad-request`)."""
+    value = source.get(key)
+    if not value:
+        return 0, 0
+    if not isinstance(value, list) or len(value) != 2 or not all(type(item) is int for item in value):
+        raise _bad(key, "two numbers", value)
+    rows, columns = value
+    if not (0 <= rows <= _LONGEST_SIDE and 0 <= columns <= _LONGEST_SIDE):
+        raise _bad(key, f"numbers up to {_LONGEST_SIDE}", value)
+    return rows, columns

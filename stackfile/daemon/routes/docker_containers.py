@@ -142,7 +142,7 @@ async def stop(call: Call) -> web.StreamResponse:
 
 @table.post("/containers/{id}/restart")
 async def restart(call: Call) -> web.StreamResponse:
-    await call.services.engine.container_restart(call.path["id"], timeout=_grace(call))
+    await call.services.engine.container_restart(call.path["id"], timeout=_grace(call), signal=call.text("signal"))
     return responses.empty()
 
 

@@ -159,8 +159,8 @@ class EmbeddedEngine:
     async def container_stop(self, ref: str, *, timeout: float | None = None, signal: str = "") -> bool:
         return await self._parts.lifecycle.stop(self._parts.registry.find(ref), timeout, signal)
 
-    async def container_restart(self, ref: str, *, timeout: float | None = None) -> None:
-        await self._parts.lifecycle.restart(self._parts.registry.find(ref), timeout)
+    async def container_restart(self, ref: str, *, timeout: float | None = None, signal: str = "") -> None:
+        await self._parts.lifecycle.restart(self._parts.registry.find(ref), timeout, signal)
 
     async def container_kill(self, ref: str, signal: str = "SIGKILL") -> None:
         await self._parts.lifecycle.kill(self._parts.registry.find(ref), signal)

@@ -176,7 +176,7 @@ class Execs:
         stdio.close_theirs()
         if not spec.tty:
             return stdio.streams(item.ended)
-        master = await self._core.shim.tty(container.id, item.id)
+        master = running.terminal
         streams = ProcessStreams(
             tty=True, outputs={STDOUT: master}, stdin=master if spec.stdin else None, ended=item.ended
         )

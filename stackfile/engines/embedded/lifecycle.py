@@ -169,11 +169,11 @@ class Lifecycle:
         self._bus.publish("container", "stop", container.id, attributes(container))
         return True
 
-    async def restart(self, container: Container, timeout: float | None = None) -> None:
-        """Stop (if it runs) and start."""
+    async def restart(self, container: Container, timeout: float | None = None, signal: str = "") -> None:
+        """Stop (if it runs), by `signal` where one is given, and start."""
         container.keep = True
         try:
-            await self.stop(container, timeout)
+            await self.stop(container, timeout, signal)
             await self.start(container)
         finally:
             container.keep = False

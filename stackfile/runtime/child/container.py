@@ -97,7 +97,7 @@ def _terminal(container: Instructions, root: int, channel: Channel) -> int:
     with channel.step("make a terminal"):
         multiplexer = inside.lookup(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
         assert multiplexer is not None, "devpts was mounted above"
-        master, slave = terminal.open_pair(multiplexer, container.process.account.uid)
+        master, slave = terminal.open_pair(multiplexer, container.process.account.uid, container.process.size)
         console = inside.ensure(root, "/dev/console", directory=False)
         tree = mounts.clone_tree("", recursive=False, directory=slave)
         mounts.attach(tree, console, "/dev/console")

@@ -46,7 +46,7 @@ def _run(given: ExecInstructions, channel: Channel, stdio: tuple[int, ...], task
     with channel.step("set up stdio"):
         if process.tty:
             multiplexer = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-            master, slave = terminal.open_pair(multiplexer, process.account.uid)
+            master, slave = terminal.open_pair(multiplexer, process.account.uid, process.size)
             channel.send_terminal(master)
             os.close(master)
             terminal.take(slave)
