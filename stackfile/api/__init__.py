@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from stackfile.api.inputs import RecordingReader
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
-    from stackfile.api.stacks import apply, config, configuration, graph, load, plan, text_of
-    from stackfile.language import LoadOptions, Reader, Warned
+    from stackfile.api.stacks import apply, config, configuration, environment, graph, load, plan, text_of, variables
+    from stackfile.language import Form, LoadOptions, Reader, Warned
     from stackfile.wire import error_from_plain, from_document, read_plan, to_document, to_plain
 
 _HOMES = {
     "Client": "stackfile.api.client",
     "Hijacked": "stackfile.api.hijacked",
     "LastChange": "stackfile.api.history",
+    "Form": "stackfile.language",
     "LoadOptions": "stackfile.language",
     "LogLine": "stackfile.api.replies",
     "Ping": "stackfile.api.replies",
@@ -35,6 +36,7 @@ _HOMES = {
     "config": "stackfile.api.stacks",
     "configuration": "stackfile.api.stacks",
     "connect": "stackfile.api.launch",
+    "environment": "stackfile.api.stacks",
     "error_from_plain": "stackfile.wire",
     "from_document": "stackfile.wire",
     "graph": "stackfile.api.stacks",
@@ -45,10 +47,12 @@ _HOMES = {
     "text_of": "stackfile.api.stacks",
     "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
+    "variables": "stackfile.api.stacks",
 }
 
 __all__ = [
     "Client",
+    "Form",
     "Hijacked",
     "LastChange",
     "LoadOptions",
@@ -61,6 +65,7 @@ __all__ = [
     "config",
     "configuration",
     "connect",
+    "environment",
     "error_from_plain",
     "from_document",
     "graph",
@@ -71,6 +76,7 @@ __all__ = [
     "text_of",
     "to_document",
     "to_plain",
+    "variables",
 ]
 
 

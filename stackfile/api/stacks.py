@@ -16,7 +16,8 @@ from stackfile.model.plan import Plan
 from stackfile.model.stack import ImageResource, Stack
 
 if TYPE_CHECKING:
-    from stackfile.language import LoadOptions, Reader, Warned
+    from stackfile.language import Form, LoadOptions, Reader, Warned
+    from stackfile.language.asked import Asked
 
 
 def load(
@@ -35,15 +36,33 @@ def load(
 
 
 def configuration(
-    options: LoadOptions, *, warnings: list[Warned] | None = None, read: Reader | None = None
+    options: LoadOptions,
+    *,
+    warnings: list[Warned] | None = None,
+    read: Reader | None = None,
+    form: Form | None = None,
 ) -> tuple[Stack, dict[str, Any]]:
     """The stack and its canonical form: what Compose prints of Compose files, else a stack file.
 
-    The content of configs and secrets need not be there. Raises as `load`.
+    The content of configs and secrets need not be there. `form`: what stays as it was written. Raises as `load`.
     """
     from stackfile import language
 
-    return language.configuration(options, read, warnings)
+    return language.configuration(options, read, warnings, form)
+
+
+def variables(options: LoadOptions) -> list[Asked]:
+    """The variables that the stack's files ask for. Raises as `load`."""
+    from stackfile import language
+
+    return language.variables(options)
+
+
+def environment(options: LoadOptions) -> dict[str, str]:
+    """The variables that the stack's files may use. Raises as `load`."""
+    from stackfile import language
+
+    return language.environment(options)
 
 
 def text_of(plain: dict[str, Any], format: str = "yaml") -> str:  # noqa: A002

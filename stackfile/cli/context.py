@@ -11,7 +11,7 @@ from stackfile.cli.output.console import Console
 from stackfile.errors import ActionError, NotFoundError, Place, StackfileError, UsageError
 
 if TYPE_CHECKING:
-    from stackfile.api import Client, LoadOptions, Reader, Warned
+    from stackfile.api import Client, Form, LoadOptions, Reader, Warned
     from stackfile.model.container import ContainerRecord
     from stackfile.model.observed import Project
     from stackfile.model.stack import Stack
@@ -63,13 +63,15 @@ class Context:
         check_services(stack, services)
         return stack
 
-    def configuration(self) -> tuple[Stack, dict[str, Any]]:
+    def configuration(self, form: Form | None = None) -> tuple[Stack, dict[str, Any]]:
         """The stack and its canonical form, for a look at it: what only an engine needs may be missing."""
         from stackfile import api
 
         warnings: list[Warned] = []
-        found = api.configuration(self.load_options(), warnings=warnings)
+        services = form.services if form is not None else ()
+        found = api.configuration(self.load_options(services), warnings=warnings, form=form)
         self._tell(warnings)
+        check_services(found[0], services)
         return found
 
     def _tell(self, warnings: Sequence[Warned]) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stackfile.language.options import FileReader, LoadOptions, Reader, Warned
+from stackfile.language.options import FileReader, Form, LoadOptions, Reader, Warned
 from stackfile.model.stack import Stack
 
-__all__ = ["FileReader", "LoadOptions", "Reader", "Warned", "configuration", "load"]
+if TYPE_CHECKING:
+    from stackfile.language.asked import Asked
+
+__all__ = ["FileReader", "Form", "LoadOptions", "Reader", "Warned", "configuration", "environment", "load", "variables"]
 
 
 def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None) -> Stack:
@@ -30,16 +33,47 @@ def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned
 
 
 def configuration(
-    options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None
+    options: LoadOptions,
+    read: Reader | None = None,
+    warnings: list[Warned] | None = None,
+    form: Form | None = None,
 ) -> tuple[Stack, dict[str, Any]]:
-    """The stack and its canonical form as plain data: Compose's own, or a stack file's. Raises as `load`."""
+    """The stack and its canonical form as plain data: Compose's own, or a stack file's. Raises as `load`.
+
+    Where `form` leaves variables as they were written, the stack has the names of its services alone.
+    """
     from stackfile.language import dump
     from stackfile.language.pipeline import Pipeline
 
+    form = form or Form()
     with _without_collector():
-        pipeline = Pipeline(options, read or FileReader(), [] if warnings is None else warnings, contents=False)
+        pipeline = Pipeline(options, read or FileReader(), [] if warnings is None else warnings, False, form)
         stack = pipeline.run()
-        return stack, dump.to_plain(stack) if pipeline.canonical is None else pipeline.canonical
+        if pipeline.canonical is None:
+            return stack, dump.to_plain(stack, form.services)
+        return stack, pipeline.canonical
+
+
+def variables(options: LoadOptions, read: Reader | None = None) -> list[Asked]:
+    """The variables that the stack's files ask for, by name. Whether they are set does not count. Raises as `load`."""
+    from stackfile.language.asked import of_tree
+    from stackfile.language.pipeline import Pipeline
+
+    with _without_collector():
+        pipeline = Pipeline(options, read or FileReader(), [], False, Form(interpolate=False))
+        tree = pipeline.gathered()
+        pipeline.errors.check()
+        return of_tree(tree)
+
+
+def environment(options: LoadOptions, read: Reader | None = None) -> dict[str, str]:
+    """The variables that `${…}` may use: the caller's over those of the env files. Raises as `load`."""
+    from stackfile.language.pipeline import Pipeline
+
+    with _without_collector():
+        pipeline = Pipeline(options, read or FileReader(), [], contents=False)
+        stack = pipeline.run()
+        return {"COMPOSE_PROJECT_NAME": stack.name, **pipeline.variables}
 
 
 @contextmanager

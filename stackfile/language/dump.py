@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 import yaml
@@ -54,8 +54,9 @@ def text_of(plain: Plain, format: Literal["yaml", "json"]) -> str:  # noqa: A002
     return text
 
 
-def to_plain(stack: Stack) -> Plain:
-    """The canonical form as plain data, with the keys of a stack file."""
+def to_plain(stack: Stack, services: Collection[str] = ()) -> Plain:
+    """The canonical form as plain data, with the keys of a stack file; of `services` and what they need, or of all."""
+    stack = replace(stack, services=_selected(stack, services)) if services else stack
     sections: dict[str, tuple[dict[str, Any], Callable[[Any], Plain]]] = {
         "images": (stack.images, _image),
         "services": (stack.services, _service),
@@ -72,6 +73,16 @@ def to_plain(stack: Stack) -> Plain:
             result[name] = {key: _escaped(render(resource)) for key, resource in resources.items()}
     _move_builds(stack, result)
     return result
+
+
+def _selected(stack: Stack, names: Collection[str]) -> dict[str, Service]:
+    wanted, rest = set[str](), [member for name in names for member in stack.groups.get(name, (name,))]
+    while rest:
+        name = rest.pop()
+        if name in stack.services and name not in wanted:
+            wanted.add(name)
+            rest.extend(stack.services[name].depends_on)
+    return {name: service for name, service in stack.services.items() if name in wanted}
 
 
 def _move_builds(stack: Stack, result: Plain) -> None:

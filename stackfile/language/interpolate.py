@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Protocol
 
 from stackfile.errors import Place, StackError
@@ -118,3 +119,23 @@ def _closing(text: str, start: int, word: int) -> int:
 def _excerpt(text: str) -> str:
     line = text.strip().splitlines()[0] if text.strip() else ""
     return repr(line if len(line) <= 60 else line[:57] + "…")
+
+
+def mentions(text: str) -> Iterator[tuple[str, str, str]]:
+    """Every variable in `text`, nested ones too: (name, `-`, `+`, `?` or nothing, the word behind it as written)."""
+    index = 0
+    while (found := text.find("$", index)) >= 0:
+        braced = text.startswith("{", found + 1)
+        match = _NAME.match(text, found + 1 + braced)
+        index = match.end() if match else found + (2 if text.startswith("$", found + 1) else 1)
+        if not match:
+            continue
+        operator = _OPERATOR.match(text, index) if braced else None
+        end = _closing(text, found, operator.end()) if operator else -1
+        if operator is None or end < 0:
+            yield match.group(), "", ""
+            continue
+        word = text[operator.end() : end]
+        yield match.group(), operator.group()[-1], word
+        yield from mentions(word)
+        index = end + 1

@@ -12,10 +12,10 @@ from stackfile.language import merge, validate
 from stackfile.language.canonical.project import Document, check_models
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
-from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template
+from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template, to_plain
 from stackfile.language.normalise import image, limits, links, resources, service
 from stackfile.language.normalise.context import Context
-from stackfile.language.options import LoadOptions, Reader
+from stackfile.language.options import Form, LoadOptions, Reader
 from stackfile.language.origins import record, record_service
 from stackfile.language.template import SecretMark
 from stackfile.language.tracked import Replica
@@ -76,6 +76,7 @@ class Normaliser:
         scopes: MappingType[str, Variables],
         compose: bool,
         contents: bool,
+        form: Form,
     ) -> None:
         self.options = options
         self.expander = expander
@@ -90,7 +91,8 @@ class Normaliser:
             reader=reader,
             errors=errors,
         )
-        self.canonical = Document(self.context) if compose else None
+        self.form = form
+        self.canonical = Document(replace(self.context, form=form)) if compose else None
         """Compose's own form, where all files are Compose's."""
         self.sections: dict[str, Section] = {}
         self.replica_configs: dict[str, Member] = {}
@@ -132,7 +134,8 @@ class Normaliser:
             origins=self.context.origins,
             ignored=tuple(self.context.ignored.values()),
         )
-        self._validate(stack, set(everything) - set(services))
+        if self.form.consistency and self.form.interpolate:
+            self._validate(stack, set(everything) - set(services))
         return stack
 
     def _built(self, services: MappingType[str, Service]) -> dict[str, ImageResource]:
@@ -163,6 +166,8 @@ class Normaliser:
             tree = evaluate(member) if evaluate else self._tree(member)
             if self.canonical and section != "images" and not self.canonical.resource(section, member.name, tree):
                 self.sections[section].failed = True
+                continue
+            if not self.form.interpolate:
                 continue
             record(self.context.origins, f"{KINDS[section]}.{member.name}", tree, member.place)
             result[member.name] = parse(member.name, tree, self.context)
@@ -201,6 +206,8 @@ class Normaliser:
             tree = self._tree(replace(member, scope={**member.scope, "replica": replica}))
             if self.canonical and not self.canonical.resource("configs", member.name, tree):
                 self.sections["configs"].failed = True
+                continue
+            if not self.form.interpolate:
                 continue
             record(self.context.origins, f"config.{member.name}", tree, member.place)
             result[member.name] = resources.config(member.name, tree, self.context)
@@ -242,6 +249,9 @@ class Normaliser:
                 self.sections["services"].failed = True
                 continue
             if self._provided(member):
+                continue
+            if not self.form.interpolate:
+                result[member.name] = _unread(member)
                 continue
             count = self._count(member, scale)
             result[member.name] = self._service(member, count)
@@ -381,6 +391,13 @@ class Normaliser:
         validate.secrets_cycle(stack.secrets, context)
         validate.container_names(stack.services, context)
         validate.port_collisions(stack.services, context.published, context)
+
+
+def _unread(member: Member) -> Service:
+    """A service whose variables stay as written: only its profiles count."""
+    found = member.tree.get("profiles")
+    profiles = to_plain(found) if found is not None else ()
+    return Service(name=member.name, image="", profiles=tuple(profiles) if isinstance(profiles, list) else ())
 
 
 def _has_broken(node: Node) -> bool:

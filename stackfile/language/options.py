@@ -45,6 +45,29 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How the canonical form of Compose files is written: what is not resolved stays as it was written."""
+
+    interpolate: bool = True
+    """Without it, `${…}` stays, and a value that cannot be told without is written as it was."""
+    normalize: bool = True
+    """Names, defaults, the default network and implied dependencies."""
+    paths: bool = True
+    """Paths as absolute ones."""
+    consistency: bool = True
+    """Whether what is named must exist and fit together."""
+    env_files: bool = True
+    """The content of `env_file` in `environment`."""
+    services: tuple[str, ...] = ()
+    """Only these and what they depend on; none: all."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is resolved."""
+        return self.interpolate and self.normalize and self.paths and self.consistency and self.env_files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
     """Everything besides the files themselves that decides what a stack means."""
 

@@ -11,12 +11,12 @@ from typing import Any
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
 from stackfile.language import environments, expand, merge, project, values
 from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, files_of
-from stackfile.language.document import SECTIONS, Documents, Interpolator, read_bytes
+from stackfile.language.document import SECTIONS, AsWritten, Documents, Interpolator, read_bytes
 from stackfile.language.extends import Extender
 from stackfile.language.include import Included, Includer
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of, to_plain
 from stackfile.language.normaliser import Normaliser
-from stackfile.language.options import LoadOptions, Reader, Warned
+from stackfile.language.options import Form, LoadOptions, Reader, Warned
 from stackfile.language.template import OMIT, Engine
 from stackfile.language.tracked import TrackedMap, Tracker
 from stackfile.language.variables import Variables
@@ -30,12 +30,21 @@ TOP_KEYS = frozenset(
 class Pipeline:
     """One load."""
 
-    def __init__(self, options: LoadOptions, reader: Reader, warnings: list[Warned], contents: bool = True) -> None:
+    def __init__(
+        self,
+        options: LoadOptions,
+        reader: Reader,
+        warnings: list[Warned],
+        contents: bool = True,
+        form: Form = Form(),  # noqa: B008 (it is frozen)
+    ) -> None:
         self.options = options
         self.reader = reader
         self.warnings = warnings
         self.contents = contents
         """Whether the content of configs, secrets and build contexts is wanted."""
+        self.form = form
+        self.interpolation = Interpolator if form.interpolate else AsWritten
         self.errors = ErrorCollector()
         self.tracker = Tracker()
         self.read_files: list[str] = []
@@ -49,16 +58,22 @@ class Pipeline:
         """Compose's own form, once loaded, where all files are Compose's."""
         self.cwd = os.path.abspath(options.directory)
 
-    def run(self) -> Stack:
-        """The stack. Raises StackError or ErrorList."""
+    def gathered(self) -> Mapping:
+        """All files in one tree, before values and environments. Raises StackError or ErrorList."""
         files, self.directory = files_of(self.options, self.reader, self.warnings)
         self.variables = project.variables_of(self.options, self.directory, self.reader, self.tracker)
         self.engine = Engine(self.variables, self.tracker)
-        self.interpolator = Interpolator(self.variables, self.tracker, self.errors)
+        self.interpolator = self.interpolation(self.variables, self.tracker, self.errors)
         self.documents = Documents(self.reader, self.errors)
         self.extender = Extender(self._document, self.directory, self.directories, self.errors)
         self.includer = Includer(self._included, self.errors)
-        document = self._merged(files)
+        return self._merged(files)
+
+    def run(self) -> Stack:
+        """The stack. Raises StackError or ErrorList."""
+        document = self.gathered()
+        if not self.form.whole and self.dialects != {COMPOSE}:
+            raise StackError("wrong-dialect", "only Compose files can be shown as they were written", at=document.place)
         if not document.entries and self.dialects == {COMPOSE}:
             raise StackError("not-a-mapping", "the file is empty", at=document.place)
         self._check_top(document)
@@ -96,7 +111,7 @@ class Pipeline:
         found = project.env_files(entry.env_files, entry.directory, self.variables, self.reader)
         outer, self.interpolator = (
             self.interpolator,
-            Interpolator(self.interpolator.variables.beneath(found), self.tracker, self.errors),
+            self.interpolation(self.interpolator.variables.beneath(found), self.tracker, self.errors),
         )
         try:
             for file in entry.files:
@@ -247,6 +262,7 @@ class Pipeline:
             directories=self.directories,
             scopes=self.scopes,
             contents=self.contents,
+            form=self.form,
             compose=self.dialects == {COMPOSE} and not self._wrong_dialect(),
         )
         stack = normaliser.stack(document, scope)

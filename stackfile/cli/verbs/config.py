@@ -1,22 +1,54 @@
-"""`config`: the stack as it is meant, every template, variable and default resolved."""
+"""`config`: the stack as it is meant, every template, variable and default resolved.
+
+Options and lists are those of `docker compose config`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+from typing import Any
+
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
+from stackfile.cli.output import table
+from stackfile.errors import ActionError, UsageError
 from stackfile.model.stack import Stack
+
+Plain = dict[str, Any]
+_LISTS = {
+    "services": "names of the services",
+    "images": "images of the services",
+    "volumes": "names of the volumes",
+    "networks": "names of the networks",
+    "models": "models of the services",
+    "profiles": "names of the profiles",
+}
+_OF_ALL = frozenset({"services", "profiles"})
+"""Lists in which SERVICE arguments mean nothing."""
+_OF_DEPLOYMENT = frozenset({"build", "depends_on", "profiles", "pull_policy", "scale"})
+"""Keys of a service that are no property of its containers: its hash is without them."""
 
 
 def register() -> Verb:
     return Verb(
         name="config",
         summary="The stack with everything resolved; needs no engine",
+        operands="[SERVICE…]",
+        maximum=None,
         options=(
             option("--format", "yaml or json", "FORMAT", choices=("yaml", "json")),
-            option("--services", "names of the services"),
-            option("--images", "images of the services"),
-            option("--volumes", "names of the volumes"),
-            option("--networks", "names of the networks"),
+            *(option(f"--{name}", text) for name, text in _LISTS.items()),
+            option("--variables", "variables that the files ask for, and their defaults"),
+            option("--environment", "variables that the files may use"),
+            option("--hash", "hash of the configuration of these services, * for all", "SERVICE[,…]"),
+            option("--no-interpolate", "leave variables as they are written"),
+            option("--no-normalize", "leave defaults and names out"),
+            option("--no-path-resolution", "leave paths as they are written"),
+            option("--no-consistency", "do not check what the parts say of each other"),
+            option("--no-env-resolution", "leave env_file as it is written"),
+            option("-o --output", "write to a file", "FILE"),
             option("-q --quiet", "only check"),
         ),
         run=run,
@@ -26,26 +58,109 @@ def register() -> Verb:
 def run(context: Context, arguments: Arguments) -> int:
     from stackfile import api
 
-    stack, plain = context.configuration()
-    lists = [name for name in ("services", "images", "volumes", "networks") if arguments.flag(name)]
-    if arguments.flag("quiet"):
+    if arguments.flag("variables"):
+        _variables(context, arguments)
         return 0
+    if arguments.flag("environment"):
+        found = api.environment(context.load_options())
+        _list(context, [f"{name}={found[name]}" for name in sorted(found)])
+        return 0
+    lists = [name for name in _LISTS if arguments.flag(name)]
+    form = api.Form(
+        interpolate=not arguments.flag("no-interpolate"),
+        normalize=not arguments.flag("no-normalize"),
+        paths=not arguments.flag("no-path-resolution"),
+        consistency=not arguments.flag("no-consistency"),
+        env_files=not arguments.flag("no-env-resolution"),
+        services=() if set(lists) & _OF_ALL else tuple(arguments.positional),
+    )
+    stack, plain = context.configuration(form)
     if lists:
-        _list(context, [item for name in lists for item in _names(stack, name)])
-    else:
-        context.console.print(api.text_of(plain, "json" if context.console.json else "yaml").rstrip("\n"))
+        _list(context, [item for name in lists for item in _names(stack, plain, name)])
+    elif arguments.given("hash"):
+        _hashes(context, plain, arguments.text("hash"))
+    elif not arguments.flag("quiet"):
+        _show(context, arguments, api.text_of(plain, _format(context, arguments)))
     return 0
 
 
-def _names(stack: Stack, what: str) -> list[str]:
+def _format(context: Context, arguments: Arguments) -> str:
+    return "json" if context.console.json else arguments.text("format", "yaml")
+
+
+def _show(context: Context, arguments: Arguments, text: str) -> None:
+    path = arguments.text("output")
+    if not path:
+        context.console.print(text.rstrip("\n"))
+        return
+    full = os.path.join(context.directory, path)
+    part = f"{full}.part"
+    try:
+        # Environments may hold passwords: readable by its owner alone, and whole or not at all.
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(part, full)
+    except OSError as error:
+        raise ActionError("action-failed", f"cannot write {path}", cause=error.strerror or str(error)) from error
+
+
+def _names(stack: Stack, plain: Plain, what: str) -> list[str]:
+    services: dict[str, Plain] = plain.get("services", {})
     if what == "images":
-        return list(dict.fromkeys(_image(stack, service.image) for service in stack.services.values()))
-    return list(getattr(stack, what))
+        return list(dict.fromkeys(_image(stack, name, service) for name, service in services.items()))
+    if what == "profiles":
+        return sorted({profile for service in services.values() for profile in service.get("profiles", ())})
+    if what == "models":
+        return sorted({model for service in services.values() for model in service.get("models", ())})
+    return list(plain.get(what, ()))
 
 
-def _image(stack: Stack, name: str) -> str:
-    image = stack.images.get(name)
-    return image.tags[0] if image is not None and image.tags else name
+def _image(stack: Stack, name: str, service: Plain) -> str:
+    """The name of a service's image; of one that is built, the one it gets."""
+    written: str = service.get("image", "")
+    image = stack.images.get(written)
+    if image is not None and image.tags:
+        return image.tags[0]
+    return written or f"{stack.name}-{name}"
+
+
+def _hashes(context: Context, plain: Plain, wanted: str) -> None:
+    services: dict[str, Plain] = plain.get("services", {})
+    names = sorted(services) if wanted == "*" else wanted.split(",")
+    for name in names:
+        if name not in services:
+            raise UsageError("no-such-service", f"no such service: {name}")
+    found = {name: _hash(services[name]) for name in names}
+    if context.console.json:
+        context.console.document(found)
+        return
+    for name, value in found.items():
+        context.console.print(f"{name} {value}")
+
+
+def _hash(service: Plain) -> str:
+    counted = {key: value for key, value in service.items() if key not in _OF_DEPLOYMENT}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+
+def _variables(context: Context, arguments: Arguments) -> None:
+    from stackfile import api
+
+    found = api.variables(context.load_options())
+    if _format(context, arguments) == "json":
+        context.console.print(json.dumps({item.name: _as_compose(item) for item in found}, indent=4))
+        return
+    rows = [[item.name, str(item.required).lower(), item.default, item.alternate] for item in found]
+    context.console.print(table.render(["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"], rows))
+
+
+def _as_compose(item: Any) -> Plain:
+    return {
+        "Name": item.name,
+        "DefaultValue": item.default,
+        "PresenceValue": item.alternate,
+        "Required": item.required,
+    }
 
 
 def _list(context: Context, names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as MappingType
 from typing import Any
 
@@ -60,9 +61,12 @@ class Document:
 
     def plain(self, stack: Stack, document: Mapping) -> Plain:
         """What `config` prints of the loaded stack. `document` is the merged tree, for what stands beside services."""
+        form = self.context.form
         services = {name: self._whole(self.services[name], stack.services.get(name)) for name in self._enabled(stack)}
+        services = _selected(services, form.services)
         jobs = self._jobs(document)
-        self._check(services, document)
+        if form.consistency:
+            self._check(services, document)
         used = _used(list(services.values()))
         if "default" in used["networks"] or any("default" in job.get("networks", ()) for job in jobs.values()):
             plain: Plain = {"name": f"{stack.name}_default", "ipam": {}}
@@ -75,7 +79,7 @@ class Document:
             if found:
                 result[section] = found
         extensions = {key: to_plain(node) for key, node in document.entries.items() if key.startswith("x-")}
-        escaped: Plain = _escaped(result | extensions)
+        escaped: Plain = _escaped(result | extensions) if form.interpolate else result | extensions
         return escaped
 
     def _enabled(self, stack: Stack) -> list[str]:
@@ -84,12 +88,16 @@ class Document:
 
     def _whole(self, plain: Plain, parsed: Service | None) -> Plain:
         """A service with its environment and labels complete, its networks and its implied dependencies."""
-        result = {key: value for key, value in plain.items() if key != "env_file"}
-        if parsed is not None:
+        form = self.context.form
+        written = not (form.env_files and form.interpolate)
+        result = {key: value for key, value in plain.items() if written or key != "env_file"}
+        if parsed is not None and not written:
             result.pop("environment", None)
             result.pop("labels", None)
             result |= {"environment": dict(parsed.environment)} if parsed.environment else {}
             result |= {"labels": dict(parsed.labels)} if parsed.labels else {}
+        if not form.normalize:
+            return result | ({"depends_on": _written_dependencies(result)} if "depends_on" in result else {})
         _networked(result)
         if "scale" in result and "deploy" in result and "replicas" not in result["deploy"]:
             result["deploy"] = result["deploy"] | {"replicas": result["scale"]}
@@ -141,9 +149,23 @@ class Document:
             if name in self.services:
                 message = f"{name!r} is a service and a job"
                 self.context.report(StackError("name-collision", message, at=tree.place))
-            if self._taken(result, name, lambda tree=tree: service.job(tree, self.context), tree):
+            taken = self._taken(result, name, lambda tree=tree: service.job(tree, self.context), tree)
+            if taken and self.context.form.normalize:
                 _networked(result[name])
         return result
+
+
+def _selected(services: dict[str, Plain], names: Collection[str]) -> dict[str, Plain]:
+    """The named services and what they depend on; all where none is named."""
+    if not names:
+        return services
+    wanted, rest = set[str](), list(names)
+    while rest:
+        name = rest.pop()
+        if name in services and name not in wanted:
+            wanted.add(name)
+            rest.extend(services[name].get("depends_on", ()))
+    return {name: plain for name, plain in services.items() if name in wanted}
 
 
 def _networked(plain: Plain) -> None:
@@ -164,11 +186,16 @@ def _step(step: Plain, owner: Plain, written: Plain) -> Plain:
     return result
 
 
-def _dependencies(plain: Plain) -> dict[str, Plain]:
-    """`depends_on` with what links, shared namespaces and shared volumes imply."""
-    result = {
+def _written_dependencies(plain: Plain) -> dict[str, Plain]:
+    """`depends_on`; a dependency is required unless it says otherwise."""
+    return {
         name: {**entry, "required": entry.get("required", True)} for name, entry in plain.get("depends_on", {}).items()
     }
+
+
+def _dependencies(plain: Plain) -> dict[str, Plain]:
+    """`depends_on` with what links, shared namespaces and shared volumes imply."""
+    result = _written_dependencies(plain)
     modes = (plain.get(key, "") for key in ("network_mode", "pid", "ipc"))
     shared = [mode.removeprefix("service:") for mode in modes if mode.startswith("service:")]
     shared += [link.partition(":")[0] for link in plain.get("links", ())]

@@ -103,7 +103,8 @@ def resource(section: str, key: str, node: Node, context: Context) -> dict[str, 
             context.report(StackError("bad-value", message, at=node.place))
         plain["name"] = plain.get("name") or given
         external = True
-    plain["name"] = plain.get("name") or (key if external else f"{context.project}_{key}")
+    if context.form.normalize:
+        plain["name"] = plain.get("name") or (key if external else f"{context.project}_{key}")
     if external:
         plain["external"] = True
         if section == "volumes":

@@ -85,7 +85,8 @@ def build(node: Node, context: Context) -> dict[str, Any]:
     """`build`: a directory or URL, or a mapping."""
     if isinstance(node, Scalar):
         plain: dict[str, Any] = {"context": _context(node, context)}
-        return {key: value for key, value in plain.items() if value} | {"dockerfile": "Dockerfile"}
+        defaults = {"dockerfile": "Dockerfile"} if context.form.normalize else {}
+        return {key: value for key, value in plain.items() if value} | defaults
     plain = _BUILD_RECORD(node, context)
     assert isinstance(node, Mapping)
     if "context" not in node.entries:
@@ -93,7 +94,7 @@ def build(node: Node, context: Context) -> dict[str, Any]:
     if plain.get("dockerfile") and plain.get("dockerfile_inline"):
         message = "`dockerfile` and `dockerfile_inline` say two things"
         context.report(StackError("bad-value", message, at=node.keys["dockerfile_inline"].place))
-    if "dockerfile" not in plain and "dockerfile_inline" not in node.entries:
+    if context.form.normalize and "dockerfile" not in plain and "dockerfile_inline" not in node.entries:
         plain["dockerfile"] = "Dockerfile"
     return plain
 

@@ -343,6 +343,15 @@ def environment(node: Node, context: Context) -> dict[str, str | None]:
     return found
 
 
+def has_variable(node: Node) -> bool:
+    """Whether there is a `$` in any text of it."""
+    if isinstance(node, Mapping):
+        return any(has_variable(child) for child in node.entries.values())
+    if isinstance(node, Sequence):
+        return any(has_variable(item) for item in node.items)
+    return isinstance(node, Scalar) and isinstance(node.value, str) and "$" in node.value
+
+
 def is_null(node: Node) -> bool:
     return type(node) is Scalar and node.value is None
 
@@ -377,6 +386,9 @@ def record(
             except Skip:
                 continue
             except StackError as error:
+                if not context.form.interpolate and has_variable(child):
+                    result[key] = to_plain(child)
+                    continue
                 error.at = error.at or child.place
                 context.report(error)
                 continue

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, kind_of
-from stackfile.language.options import Reader
+from stackfile.language.options import Form, Reader
 from stackfile.language.variables import Variables
 from stackfile.model.stack import Ignored, ImageResource, Origin, Port
 
@@ -60,6 +60,8 @@ class Context:
     """File → directory that its relative paths start from, where it is not the project's (extended, included)."""
     scopes: MappingType[str, Variables] = field(default_factory=dict)
     """File → variables, where they are not the project's (included)."""
+    form: Form = field(default_factory=Form)
+    """What stays as it was written (of the canonical form)."""
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group share their mistakes."""
@@ -80,6 +82,8 @@ class Context:
 
     def path(self, text: str, at: Place | None = None) -> str:
         """A path as an absolute one; `at` is where it was written."""
+        if not self.form.paths:
+            return text
         base = self.directories.get(at.file, self.directory) if at and self.directories else self.directory
         return os.path.normpath(os.path.join(base, self._home(text)))
 
