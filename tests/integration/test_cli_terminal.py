@@ -75,10 +75,11 @@ def test_exec_is_interactive_by_itself(terminal: Terminal) -> None:
     child.setwinsize(40, 120)
     child.sendline("sleep 0.2; stty size")
     child.expect("40 120")
-    child.sendline("sleep 100")
-    child.expect("100")
+    # A shell that is about to start a program would take the signal in its place.
+    child.sendline("sh -c 'trap \"exit 0\" INT; echo re\\ady; while :; do sleep 0.05; done'; echo af\\ter")
+    child.expect("ready")
     child.sendintr()
-    child.expect("[#$] ")
+    child.expect("after")
     child.sendline("exit 3")
     assert end(child) == 3
 
