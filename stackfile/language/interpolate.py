@@ -19,6 +19,8 @@ from stackfile.errors import Place, StackError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]")
+_BRACE = re.compile(r"\{.?|\}|\n")
+"""What follows an opening brace is not looked at, as Compose does it."""
 MAX_NESTING = 32
 
 
@@ -101,19 +103,14 @@ def _braced(text: str, index: int, lookup: Lookup, place: Place, nesting: int) -
 def _closing(text: str, start: int, word: int) -> int:
     """Where the `}` of the `${` at `start` stands: on its line, braces inside counted; where they do not pair, the
     last one of the line. -1: nowhere."""
-    newline = text.find("\n", word)
-    last = text.rfind("}", word, newline if newline >= 0 else len(text))
-    opened, index = 0, start
-    while index <= last:
-        if text[index] == "}":
-            opened -= 1
-            if not opened:
-                return index
-        elif text[index] == "{":
-            opened += 1
-            index += 1  # As Compose: what follows an opening brace is not looked at.
-        index += 1
-    return last
+    opened = 0
+    for match in _BRACE.finditer(text, start):
+        if match.group() == "\n":
+            return text.rfind("}", word, match.start())
+        opened += -1 if match.group() == "}" else 1
+        if not opened:
+            return match.start()
+    return text.rfind("}", word)
 
 
 def _excerpt(text: str) -> str:
