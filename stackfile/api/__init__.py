@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from stackfile.api.inputs import RecordingReader
     from stackfile.api.launch import connect
     from stackfile.api.replies import LogLine, Ping
-    from stackfile.api.stacks import apply, config, configuration, environment, graph, load, plan, text_of, variables
+    from stackfile.api.stacks import (
+        apply,
+        config,
+        configuration,
+        environment,
+        graph,
+        load,
+        plan,
+        schema,
+        text_of,
+        variables,
+    )
     from stackfile.language import Form, LoadOptions, Reader, Warned
     from stackfile.wire import error_from_plain, from_document, read_plan, to_document, to_plain
 
@@ -44,6 +55,7 @@ _HOMES = {
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
     "read_plan": "stackfile.wire",
+    "schema": "stackfile.api.stacks",
     "text_of": "stackfile.api.stacks",
     "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
@@ -73,6 +85,7 @@ __all__ = [
     "load",
     "plan",
     "read_plan",
+    "schema",
     "text_of",
     "to_document",
     "to_plain",

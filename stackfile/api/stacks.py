@@ -65,6 +65,13 @@ def environment(options: LoadOptions) -> dict[str, str]:
     return language.environment(options)
 
 
+def schema() -> str:
+    """The JSON Schema of stack files, as text."""
+    from stackfile import language
+
+    return language.schema()
+
+
 def text_of(plain: dict[str, Any], format: str = "yaml") -> str:  # noqa: A002
     """A canonical form as text; format: yaml, json."""
     from stackfile.language import dump

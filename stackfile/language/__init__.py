@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackfile.language.options import FileReader, Form, LoadOptions, Reader, Warned
@@ -17,7 +18,18 @@ from stackfile.model.stack import Stack
 if TYPE_CHECKING:
     from stackfile.language.asked import Asked
 
-__all__ = ["FileReader", "Form", "LoadOptions", "Reader", "Warned", "configuration", "environment", "load", "variables"]
+__all__ = [
+    "FileReader",
+    "Form",
+    "LoadOptions",
+    "Reader",
+    "Warned",
+    "configuration",
+    "environment",
+    "load",
+    "schema",
+    "variables",
+]
 
 
 def load(options: LoadOptions, read: Reader | None = None, warnings: list[Warned] | None = None) -> Stack:
@@ -74,6 +86,11 @@ def environment(options: LoadOptions, read: Reader | None = None) -> dict[str, s
         pipeline = Pipeline(options, read or FileReader(), [], contents=False)
         stack = pipeline.run()
         return {"COMPOSE_PROJECT_NAME": stack.name, **pipeline.variables}
+
+
+def schema() -> str:
+    """The JSON Schema of stack files (draft 2020-12), as text: `schemas/stack.schema.json`, carried by the package."""
+    return Path(__file__).with_name("stack.schema.json").read_text(encoding="utf-8")
 
 
 @contextmanager

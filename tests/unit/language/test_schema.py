@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from stackfile import language
+from stackfile.cli import main
 from stackfile.errors import ErrorCollector
 from stackfile.language import environments, expand, source
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, Template
@@ -164,3 +167,13 @@ def test_invalid_files_are_not(text: str) -> None:
     assert tree is not None
     assert not isinstance(tree, Scalar)
     assert not Draft202012Validator(SCHEMA).is_valid(_plain(tree))
+
+
+def test_the_package_carries_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A real file in the package (a link here) whose name is package data: an installed stackfile prints it too."""
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == SCHEMA
+    carried = Path(language.__file__).with_name("stack.schema.json")
+    assert carried.resolve() == ROOT / "schemas/stack.schema.json"
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["stackfile"]
+    assert carried in {path for pattern in patterns for path in (ROOT / "stackfile").glob(pattern)}
