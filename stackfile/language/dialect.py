@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackfile.errors import Place, StackError
@@ -14,6 +14,10 @@ STACK = "stack"
 COMPOSE = "compose"
 
 STACK_NAMES = ("stack.yaml", "stack.yml", "stackfile.yaml", "stackfile.yml")
+_COMPOSE_OVERRIDES = (
+    "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml",
+)  # fmt: skip
+"""The first that exists counts, whatever the base is called, as for Compose."""
 COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
 _STACK_PATTERNS = (
@@ -41,11 +45,22 @@ def dialect_of(path: str) -> str | None:
     return None
 
 
-def files_of(options: LoadOptions, reader: Reader, warnings: list[Warned]) -> tuple[list[SourceFile], str]:
-    """The files of a stack, and the project directory. Raises StackError (no-stack-file, file-not-found)."""
+def files_of(
+    options: LoadOptions, environ: Mapping[str, str], reader: Reader, warnings: list[Warned]
+) -> tuple[list[SourceFile], str]:
+    """The files of a stack, and the project directory; `environ` may name them with COMPOSE_FILE.
+
+    Raises StackError (no-stack-file, file-not-found, bad-value).
+    """
     cwd = os.path.abspath(options.directory)
-    files = options.files or tuple(filter(None, options.environ.get("COMPOSE_FILE", "").split(_separator(options))))
-    chosen = _named(files, cwd, reader) if files else _discovered(cwd, options, reader, warnings)
+    separator = environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+    listed = tuple(filter(None, environ.get("COMPOSE_FILE", "").split(separator)))
+    if options.files:
+        chosen = _named(options.files, cwd, reader, Place("-f"))
+    elif listed:
+        chosen = _named(listed, cwd, reader, Place("COMPOSE_FILE"))
+    else:
+        chosen = _discovered(cwd, options, reader, warnings)
     first = chosen[0].path
     directory = os.path.dirname(first) if first != "-" else cwd
     if options.project_directory:
@@ -53,20 +68,24 @@ def files_of(options: LoadOptions, reader: Reader, warnings: list[Warned]) -> tu
     return chosen, directory
 
 
-def _separator(options: LoadOptions) -> str:
-    return options.environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-
-
-def _named(files: Sequence[str], cwd: str, reader: Reader) -> list[SourceFile]:
+def _named(files: Sequence[str], cwd: str, reader: Reader, at: Place) -> list[SourceFile]:
     """Names that say nothing follow the first file; alone they are Compose."""
     result: list[SourceFile] = []
     for name in files:
         path = name if name == "-" else os.path.normpath(os.path.join(cwd, name))
         if path != "-" and not reader.exists(path):
-            raise StackError("file-not-found", f"no such file: {name}", at=Place(name))
+            raise _not_there(name, at)
         follows = result[0].dialect if result else COMPOSE
         result.append(SourceFile(name, path, dialect_of(path) or follows))
     return result
+
+
+def _not_there(name: str, at: Place) -> StackError:
+    scheme, separator, _ = name.partition("://")
+    if separator and scheme.isalnum():
+        hint = "fetch it first, and name the file"
+        return StackError("bad-value", f"a stack file is a local file, not {name}", at=at, hint=hint)
+    return StackError("file-not-found", f"no such file: {name}", at=at)
 
 
 def _discovered(cwd: str, options: LoadOptions, reader: Reader, warnings: list[Warned]) -> list[SourceFile]:
@@ -94,12 +113,12 @@ def _with_override(
     if len(found) > 1:
         shown = _shown(os.path.join(directory, base), cwd)
         warnings.append(Warned(f"{base} is used; {', '.join(found[1:])} beside it is not", Place(shown)))
-    stem, extension = os.path.splitext(base)
-    for ending in dict.fromkeys((extension, ".yaml", ".yml")):
-        if reader.exists(os.path.join(directory, f"{stem}.override{ending}")):
-            names.append(f"{stem}.override{ending}")
-            break
     dialect = STACK if base in STACK_NAMES else COMPOSE
+    stem, extension = os.path.splitext(base)
+    overrides = [f"{stem}.override{ending}" for ending in dict.fromkeys((extension, ".yaml", ".yml"))]
+    if dialect == COMPOSE:
+        overrides = list(_COMPOSE_OVERRIDES)
+    names += [name for name in overrides if reader.exists(os.path.join(directory, name))][:1]
     paths = [os.path.join(directory, name) for name in names]
     return [SourceFile(_shown(path, cwd), path, dialect) for path in paths]
 

@@ -60,8 +60,10 @@ class Pipeline:
 
     def gathered(self) -> Mapping:
         """All files in one tree, before values and environments. Raises StackError or ErrorList."""
-        files, self.directory = files_of(self.options, self.reader, self.warnings)
-        self.variables = project.variables_of(self.options, self.directory, self.reader, self.tracker)
+        first = project.first_variables(self.options, self.reader)
+        environ = {name: variable.value for name, variable in first.items()} | dict(self.options.environ)
+        files, self.directory = files_of(self.options, environ, self.reader, self.warnings)
+        self.variables = project.variables_of(self.options, first, self.directory, self.reader, self.tracker)
         self.engine = Engine(self.variables, self.tracker)
         self.interpolator = self.interpolation(self.variables, self.tracker, self.errors)
         self.documents = Documents(self.reader, self.errors)
@@ -77,7 +79,7 @@ class Pipeline:
         if not document.entries and self.dialects == {COMPOSE}:
             raise StackError("not-a-mapping", "the file is empty", at=document.place)
         self._check_top(document)
-        name = project.name_of(self.options, document, self.directory, self.variables, self.engine)
+        name = self._name(document)
         environment, overlays = self._environment(document)
         scope = self._scope(name, environment)
         document, scope["values"] = self._values(document, overlays, scope)
@@ -90,9 +92,11 @@ class Pipeline:
 
     def _merged(self, files: list[SourceFile]) -> Mapping:
         """All files in one tree. Errors of each are gathered before anything else happens."""
-        trees = [self._gathered(lambda file=file: self._document(file)) for file in files]  # type: ignore[misc]
-        if None in trees:
+        parsed = [self._gathered(lambda file=file: self._parsed(file)) for file in files]  # type: ignore[misc]
+        if None in parsed:
             self.errors.check()
+        self._define_name([tree for tree, _ in parsed])
+        trees = [self._interpolated(file, *pair) for file, pair in zip(files, parsed, strict=True)]
         return self._joined(files, trees, self.directory)
 
     def _joined(self, files: Sequence[SourceFile], trees: Sequence[Mapping], directory: str) -> Mapping:
@@ -106,9 +110,27 @@ class Pipeline:
         assert isinstance(result, Mapping)
         return result
 
+    def _define_name(self, trees: Sequence[Mapping]) -> None:
+        """COMPOSE_PROJECT_NAME is a variable of the files. A name that is none is told later, when all are merged."""
+        named = [tree for tree in trees if "name" in tree.entries][-1:] or trees[-1:]
+        top = Mapping({}, {}, named[0].place)
+        if node := named[0].get("name"):
+            reading = Interpolator(self.variables, self.tracker, ErrorCollector())
+            top = top.with_entry("name", reading.node(node), node.place)
+        try:
+            name = self._name(top)
+        except StackError:
+            return
+        self.variables.define("COMPOSE_PROJECT_NAME", name)
+
+    def _name(self, document: Mapping) -> str:
+        compose = self.dialects == {COMPOSE}
+        return project.name_of(self.options, document, self.directory, self.variables, self.engine, compose)
+
     def _included(self, entry: Included) -> Mapping:
         """An included stack: its own directory, its own variables below ours."""
-        found = project.env_files(entry.env_files, entry.directory, self.variables, self.reader)
+        at = None if entry.env_files is None else entry.at
+        found = project.env_files(entry.env_files, entry.directory, self.variables, self.reader, at)
         outer, self.interpolator = (
             self.interpolator,
             self.interpolation(self.interpolator.variables.beneath(found), self.tracker, self.errors),
@@ -131,10 +153,17 @@ class Pipeline:
         return None
 
     def _document(self, file: SourceFile, at: Place | None = None) -> Mapping:
+        return self._interpolated(file, *self._parsed(file, at))
+
+    def _parsed(self, file: SourceFile, at: Place | None = None) -> tuple[Mapping, str]:
+        """(tree, dialect) of a file, as it is written."""
         tree, dialect = self.documents.read(file, at)
         self.dialects.add(dialect)
         if file.path != "-":
             self.read_files.append(file.path)
+        return tree, dialect
+
+    def _interpolated(self, file: SourceFile, tree: Mapping, dialect: str) -> Mapping:
         if self.interpolator.variables is not self.variables:
             self.scopes[file.shown] = self.interpolator.variables
         return self.interpolator.document(tree, extensions=dialect == COMPOSE)

@@ -58,6 +58,10 @@ class Variables(dict[str, str]):
     def missing(self, name: str, place: Place) -> None:
         self.unset.setdefault(name, place)
 
+    def define(self, name: str, value: str) -> None:
+        """A variable that the stack itself decides."""
+        dict.__setitem__(self, name, value)
+
     def beneath(self, files: Mapping[str, Variable]) -> Variables:
         """These variables over those of further env files (of an included stack)."""
         result = Variables({}, files, self._tracker)

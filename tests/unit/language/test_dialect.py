@@ -49,7 +49,11 @@ def test_nothing_to_find() -> None:
 
 
 def test_files_that_are_not_there() -> None:
-    assert errors_of_files({}, files=("a.yaml",)) == [("file-not-found", "a.yaml", 0, 0)]
+    assert errors_of_files({}, files=("a.yaml",)) == [("file-not-found", "-f", 0, 0)]
+    url = "https://example.com/compose.yaml"
+    assert errors_of_files({}, files=(url,)) == [("bad-value", "-f", 0, 0)]
+    assert errors_of_files({}, environ={"COMPOSE_FILE": "a.yaml"}) == [("file-not-found", "COMPOSE_FILE", 0, 0)]
+    assert errors_of_files({"stack.yaml": ""}, env_files=("a.env",)) == [("file-not-found", "--env-file", 0, 0)]
 
 
 def test_other_names_follow_the_first_file() -> None:
