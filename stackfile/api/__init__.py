@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         load,
         plan,
         schema,
+        settings,
         text_of,
         variables,
     )
@@ -56,6 +57,7 @@ _HOMES = {
     "plan": "stackfile.api.stacks",
     "read_plan": "stackfile.wire",
     "schema": "stackfile.api.stacks",
+    "settings": "stackfile.api.stacks",
     "text_of": "stackfile.api.stacks",
     "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
@@ -86,6 +88,7 @@ __all__ = [
     "plan",
     "read_plan",
     "schema",
+    "settings",
     "text_of",
     "to_document",
     "to_plain",

@@ -18,6 +18,7 @@ from stackfile.model.stack import ImageResource, Stack
 if TYPE_CHECKING:
     from stackfile.language import Form, LoadOptions, Reader, Warned
     from stackfile.language.asked import Asked
+    from stackfile.language.settable import Setting
 
 
 def load(
@@ -63,6 +64,13 @@ def environment(options: LoadOptions) -> dict[str, str]:
     from stackfile import language
 
     return language.environment(options)
+
+
+def settings(options: LoadOptions) -> list[Setting]:
+    """What can be set of the stack's values, and where each comes from. Raises as `load`."""
+    from stackfile import language
+
+    return language.settings(options)
 
 
 def schema() -> str:

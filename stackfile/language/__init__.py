@@ -17,6 +17,7 @@ from stackfile.model.stack import Stack
 
 if TYPE_CHECKING:
     from stackfile.language.asked import Asked
+    from stackfile.language.settable import Setting
 
 __all__ = [
     "FileReader",
@@ -28,6 +29,7 @@ __all__ = [
     "environment",
     "load",
     "schema",
+    "settings",
     "variables",
 ]
 
@@ -86,6 +88,15 @@ def environment(options: LoadOptions, read: Reader | None = None) -> dict[str, s
         pipeline = Pipeline(options, read or FileReader(), [], contents=False)
         stack = pipeline.run()
         return {"COMPOSE_PROJECT_NAME": stack.name, **pipeline.variables}
+
+
+def settings(options: LoadOptions, read: Reader | None = None) -> list[Setting]:
+    """What can be set of the stack's values, and where each comes from. Raises as `load`."""
+    from stackfile.language.pipeline import Pipeline
+    from stackfile.language.settable import of
+
+    with _without_collector():
+        return of(Pipeline(options, read or FileReader(), [], contents=False).settings())
 
 
 def schema() -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
-from stackfile.language import environments, expand, merge, project, values
+from stackfile.language import environments, expand, merge, project, settable, values
 from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, files_of
 from stackfile.language.document import SECTIONS, AsWritten, Documents, Interpolator, read_bytes
 from stackfile.language.extends import Extender
@@ -73,6 +73,20 @@ class Pipeline:
 
     def run(self) -> Stack:
         """The stack. Raises StackError or ErrorList."""
+        document, name, environment, overlays, scope = self._prepared()
+        stack = self._normalise(document, name, environment, overlays, scope)
+        self._warn_unset()
+        self.errors.check()
+        return stack
+
+    def settings(self) -> settable.Given:
+        """The stack's values, whatever its resources are. Raises StackError or ErrorList."""
+        self._prepared()
+        self.errors.check()
+        return self.given
+
+    def _prepared(self) -> tuple[Mapping, str, str, list[environments.Overlay], dict[str, Any]]:
+        """The document with its environment, the stack's name, the environment's, and what templates see."""
         document = self.gathered()
         if not self.form.whole and self.dialects != {COMPOSE}:
             raise StackError("wrong-dialect", "only Compose files can be shown as they were written", at=document.place)
@@ -83,10 +97,7 @@ class Pipeline:
         environment, overlays = self._environment(document)
         scope = self._scope(name, environment)
         document, scope["values"] = self._values(document, overlays, scope)
-        stack = self._normalise(document, name, environment, overlays, scope)
-        self._warn_unset()
-        self.errors.check()
-        return stack
+        return document, name, environment, overlays, scope
 
     # ------------------------------------------------------------ files
 
@@ -220,22 +231,24 @@ class Pipeline:
         """The document with the environment laid over it, and the values as templates see them."""
         defaults = self._mapping_of(document.get("values"), "values")
         schema = document.get("values_schema")
-        checker = values.Checker(to_plain(schema) if schema is not None else None, self.errors)
-        overs: list[Mapping] = []
+        rules = to_plain(schema) if schema is not None else None
+        checker = values.Checker(rules, self.errors)
+        overs: list[tuple[str, Mapping]] = []
         for overlay in overlays:
             over = self._mapping_of(overlay.tree.get("values"), "values")
             if over is not None:
-                overs.append(over)
+                overs.append((f"environment {overlay.name}", over))
             laid = self._gathered(partial(environments.lay_over, document, overlay, self.errors))
             document = laid or document
         overs += self._given_values(defaults)
-        for over in overs:
+        for _, over in overs:
             checker.check(defaults or Mapping({}, {}, document.place), over)
-        tree = values.merged(defaults, overs)
+        tree = values.merged(defaults, [over for _, over in overs])
         result = values.build(tree, self.engine, scope, self.tracker)
         scope["values"] = result
         values.resolve_all(result, self.errors)
         checker.validate(result, tree)
+        self.given = settable.Given(defaults=defaults, overs=overs, tree=tree, result=result, schema=rules)
         if any(error.reason == "values-invalid" for error in self.errors.errors):
             # What is made of values of a wrong type is wrong too, and would only hide the cause.
             self.errors.check()
@@ -249,12 +262,13 @@ class Pipeline:
             return None
         return node
 
-    def _given_values(self, defaults: Mapping | None) -> list[Mapping]:
+    def _given_values(self, defaults: Mapping | None) -> list[tuple[str, Mapping]]:
         """`--values` files, then `--set` options: plain data, neither templated nor interpolated."""
-        result = [self._gathered(lambda name=name: self._values_file(name)) for name in self.options.values_files]  # type: ignore[misc]
+        result = [("--values", self._gathered(partial(self._values_file, name))) for name in self.options.values_files]
         for kind, text in self.options.sets:
-            result.append(self._gathered(lambda k=kind, t=text: values.assignment(k, t, defaults, self._read)))  # type: ignore[misc]
-        return [tree for tree in result if tree is not None]
+            tree = self._gathered(partial(values.assignment, kind, text, defaults, self._read))
+            result.append((f"--{kind}", tree))
+        return [(source, tree) for source, tree in result if tree is not None]
 
     def _values_file(self, name: str) -> Mapping | None:
         from stackfile.language.source import parse
