@@ -1,0 +1,156 @@
+"""Ending one of the engine's processes at one of its state-changing system calls, from outside (strace(1)).
+
+`record` says which calls a process makes while a command runs; `killed` runs the command again and ends the process
+on entry to one of them, so that the call has no effect, or when the call has had its effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests import leaks
+
+CALLS = (
+    "openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,"
+    "link,linkat,symlink,symlinkat,mknod,mknodat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,"
+    "lsetxattr,fsopen,fsconfig,fsmount,move_mount,mount,umount2,pivot_root,clone,clone3,fork,vfork,unshare,setns,"
+    "sendto,sendmsg,bind,kill,pidfd_send_signal,splice"
+)
+_MAKES = re.compile(r"O_CREAT|O_TRUNC")
+_FILE = re.compile(r"\(\d+<(?:/|NETLINK:)")
+"""A first descriptor, as `strace -yy` writes it, that is a file or a netlink socket: pipes and streams are no state."""
+_BY_DESCRIPTOR = {"write", "pwrite64", "sendto", "sendmsg", "splice"}
+_LINE = re.compile(r"^(?:(\d+) +)?([a-z_0-9]+)\(")
+_PATIENCE = 20.0
+_DELAY = 5_000_000
+"""Microseconds for which a call whose effect is there does not return: time in which to end the process."""
+
+
+Moment = Literal["before", "after"]
+_MOMENTS: tuple[Moment, ...] = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Point:
+    """The `number`th time (from 1) that a thread of `victim` enters `call`; strace counts for each thread."""
+
+    victim: str
+    call: str
+    number: int
+    when: Moment
+
+
+@dataclass(frozen=True)
+class Target:
+    """The process to end. `forks`: not `pid` itself but one of the processes that it has made or makes (a zygote)."""
+
+    victim: str
+    pid: int
+    forks: bool = False
+
+    def tracees(self) -> list[int]:
+        """What strace attaches to, with all threads and what they make."""
+        return leaks.descendants([self.pid]) if self.forks else [self.pid]
+
+
+@contextmanager
+def _traced(target: Target, *options: str) -> Iterator[Path]:
+    """strace on the target with its threads, attached when the block begins; it ends with the block."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        output, words = Path(directory, "calls"), Path(directory, "words")
+        pids = target.tracees()
+        attach = [option for pid in pids for option in ("-p", str(pid))]
+        with words.open("w") as stream:
+            tracer = subprocess.Popen(
+                ["strace", "-f", "-yy", "-s", "8", "-o", str(output), *options, *attach], stderr=stream
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while not all(re.search(rf"Process {pid} attached", words.read_text()) for pid in pids):
+            assert tracer.poll() is None, words.read_text()
+            assert time.monotonic() < deadline, f"strace does not attach to {pids}: {words.read_text()}"
+            time.sleep(0.01)
+        try:
+            yield output
+        finally:
+            if tracer.poll() is None:
+                tracer.send_signal(signal.SIGINT)
+            tracer.wait(_PATIENCE)
+
+
+def state_changing(lines: list[str], target: Target, threads: set[int]) -> set[tuple[str, int]]:
+    """(call, how many-th of its name in its thread) of the calls in strace's `lines` that change what others see.
+
+    Calls of `threads` count, or with `forks` those of all others. One that is split over two lines counts where it
+    begins.
+    """
+    counts: Counter[tuple[int, str]] = Counter()
+    found: set[tuple[str, int]] = set()
+    for line in lines:
+        matched = _LINE.match(line)
+        if matched is None:
+            continue
+        thread, call = int(matched[1] or target.pid), matched[2]
+        if (thread in threads) is target.forks:
+            continue
+        counts[thread, call] += 1
+        if call == "openat" and not _MAKES.search(line):
+            continue
+        if call in _BY_DESCRIPTOR and not _FILE.search(line):
+            continue
+        found.add((call, counts[thread, call]))
+    return found
+
+
+def record(target: Target, command: Callable[[], object]) -> list[Point]:
+    """The points at which the target can be ended while `command` runs, each before and after its effect."""
+    with _traced(target, "-e", f"trace={CALLS}") as output:
+        command()
+        threads = {int(path.name) for path in Path(f"/proc/{target.pid}/task").iterdir()}
+        lines = output.read_text(errors="replace").splitlines()
+    calls = sorted(state_changing(lines, target, threads))
+    return [Point(target.victim, call, number, when) for call, number in calls for when in _MOMENTS]
+
+
+def killed(point: Point, target: Target, command: Callable[[], object]) -> bool:
+    """Run `command` while the target is ended at `point`; whether it was reached."""
+    effect = "signal=KILL" if point.when == "before" else f"delay_exit={_DELAY}"
+    inject = f"inject={point.call}:{effect}:when={point.number}"
+    thread = threading.Thread(target=command)
+    with _traced(target, "-e", f"trace={point.call}", "-e", inject) as output:
+        thread.start()
+        ended = False
+        while thread.is_alive():
+            thread.join(0.02)
+            if point.when == "after" and not ended:
+                ended = _end_delayed(output, target)
+        deadline = time.monotonic() + 1
+        while not (ended := ended or "killed by SIGKILL" in output.read_text(errors="replace")):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+    return ended
+
+
+def _end_delayed(output: Path, target: Target) -> bool:
+    """SIGKILL to the target if one of its calls is held back after its effect."""
+    for line in output.read_text(errors="replace").splitlines():
+        if "(DELAYED)" in line:
+            found = re.match(r"\d+", line)
+            pid = int(found[0]) if target.forks and found else target.pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            return True
+    return False
