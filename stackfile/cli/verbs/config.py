@@ -1,6 +1,6 @@
 """`config`: the stack as it is meant, every template, variable and default resolved.
 
-Options and lists are those of `docker compose config`.
+Options and lists are those of `docker compose config`; `--origins` is ours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from stackfile.cli.arguments import Arguments, Verb, option
-from stackfile.cli.context import Context
+from stackfile.cli.context import Context, expand
 from stackfile.cli.output import table
 from stackfile.errors import ActionError, UsageError
 from stackfile.model.stack import Stack
@@ -42,6 +42,7 @@ def register() -> Verb:
             *(option(f"--{name}", text) for name, text in _LISTS.items()),
             option("--variables", "variables that the files ask for, and their defaults"),
             option("--environment", "variables that the files may use"),
+            option("--origins", "where each value was written, and through which values it came"),
             option("--hash", "hash of the configuration of these services, * for all", "SERVICE[,…]"),
             option("--no-interpolate", "leave variables as they are written"),
             option("--no-normalize", "leave defaults and names out"),
@@ -77,6 +78,8 @@ def run(context: Context, arguments: Arguments) -> int:
     stack, plain = context.configuration(form)
     if lists:
         _list(context, [item for name in lists for item in _names(stack, plain, name)])
+    elif arguments.flag("origins"):
+        _origins(context, stack, arguments.positional)
     elif arguments.given("hash"):
         _hashes(context, plain, arguments.text("hash"))
     elif not arguments.flag("quiet"):
@@ -122,6 +125,17 @@ def _image(stack: Stack, name: str, service: Plain) -> str:
     if image is not None and image.tags:
         return image.tags[0]
     return written or f"{stack.name}-{name}"
+
+
+def _origins(context: Context, stack: Stack, names: list[str]) -> None:
+    from stackfile import api
+    from stackfile.cli.output import origins
+
+    found = origins.of(stack, expand(stack, names))
+    if context.console.json:
+        context.console.document({path: api.to_plain(origin) for path, origin in found.items()})
+        return
+    context.console.print(origins.render(found))
 
 
 def _hashes(context: Context, plain: Plain, wanted: str) -> None:
