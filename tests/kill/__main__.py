@@ -71,16 +71,17 @@ def target(box: Box, victim: str) -> kit.Target:
     box.run("ps")
     box.watch()
     if victim == "supervisor":
-        return kit.Target(victim, box.supervisor)
+        return kit.Target(victim, box.supervisor, talks=True)
     with closing(Supervisor(f"{box.settings.run}/supervisor.sock")) as supervisor:
-        return kit.Target(victim, supervisor.status()[victim].pid, forks=victim == "worker")
+        return kit.Target(victim, supervisor.status()[victim].pid, forks=victim == "worker", talks=victim == "worker")
 
 
 def rest(box: Box) -> set[str]:
     """What the engine has in the kernel and in its run root, without what its own processes are."""
     settings = box.settings
     found = {f"link {name}" for name in os.listdir("/sys/class/net") if name.startswith(settings.bridge_prefix)}
-    found |= {f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{settings.cgroup_parent}/*/")}
+    for parent in Path("/sys/fs/cgroup").glob(f"*/{settings.cgroup_parent}"):
+        found |= {f"cgroup {directory}" for directory, _, _ in os.walk(parent)} - {f"cgroup {parent}"}
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found |= {
         f"mount {line.split()[4]}" for line in mounts if f"{settings.root}/" in line or f"{settings.run}/" in line
@@ -88,9 +89,9 @@ def rest(box: Box) -> set[str]:
     table = subprocess.run(["nft", "list", "table", "inet", settings.nft_table], capture_output=True, text=True)
     rules = re.sub(r"counter packets \d+ bytes \d+", "counter", table.stdout)
     found |= {f"nft {line.strip()}" for line in rules.splitlines()}
-    for path in Path(settings.run).rglob("*"):
-        if path.suffix != ".log":
-            found.add(f"run {path.relative_to(settings.run)}")
+    # os.walk suffers what goes away meanwhile.
+    for directory, _, files in os.walk(settings.run):
+        found |= {f"run {directory}/{name}" for name in files if not name.endswith(".log")}
     known = leaks.commands(leaks.descendants([box.supervisor]))
     return found | {f"process {name}" for name in known}
 

@@ -32,6 +32,8 @@ CALLS = (
 _MAKES = re.compile(r"O_CREAT|O_TRUNC")
 _FILE = re.compile(r"\(\d+<(?:/|NETLINK:)")
 """A first descriptor, as `strace -yy` writes it, that is a file or a netlink socket: pipes and streams are no state."""
+_SOCKET = re.compile(r"\(\d+<(?:/|NETLINK:|UNIX)")
+"""The same of a process whose effect is what it says to others."""
 _BY_DESCRIPTOR = {"write", "pwrite64", "sendto", "sendmsg", "splice"}
 _LINE = re.compile(r"^(?:(\d+) +)?([a-z_0-9]+)\(")
 _PATIENCE = 20.0
@@ -60,6 +62,8 @@ class Target:
     victim: str
     pid: int
     forks: bool = False
+    talks: bool = False
+    """Whether what it sends over Unix sockets is a point too: a worker's requests, a supervisor's answers."""
 
     def tracees(self) -> list[int]:
         """What strace attaches to, with all threads and what they make."""
@@ -98,6 +102,7 @@ def state_changing(lines: list[str], target: Target, threads: set[int]) -> set[t
     """
     counts: Counter[tuple[int, str]] = Counter()
     found: set[tuple[str, int]] = set()
+    place = _SOCKET if target.talks else _FILE
     for line in lines:
         matched = _LINE.match(line)
         if matched is None:
@@ -108,7 +113,7 @@ def state_changing(lines: list[str], target: Target, threads: set[int]) -> set[t
         counts[thread, call] += 1
         if call == "openat" and not _MAKES.search(line):
             continue
-        if call in _BY_DESCRIPTOR and not _FILE.search(line):
+        if call in _BY_DESCRIPTOR and not place.search(line):
             continue
         found.add((call, counts[thread, call]))
     return found
