@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.dialect import SourceFile, dialect_of
-from stackfile.language.merge import merge
+from stackfile.language.merge import RESET, merge
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of
 
 Load = Callable[[SourceFile, Place], Mapping]
@@ -29,26 +29,35 @@ class Extender:
         self._errors = errors
         self._loaded: dict[str, tuple[SourceFile, Mapping]] = {}
 
-    def document(self, tree: Mapping, file: SourceFile, before: Mapping | None = None) -> Mapping:
-        """`tree` without any `extends`; what it names is looked for in `before`, the files merged so far, at last."""
+    def document(self, tree: Mapping, file: SourceFile, before: Sequence[Mapping]) -> Mapping:
+        """`tree` without any `extends`; what it names is looked for in `before` at last: stacks that are included, and
+        the files merged so far.
+
+        A `!reset` of it says nothing: what another file extends is extended before files are merged.
+        """
         services = tree.get("services")
         if not isinstance(services, Mapping) or not any(map(_extends, services.entries.values())):
             return tree
-        known = before.get("services") if before is not None else None
+        known: dict[str, Node] = {}
+        for other in before:
+            if isinstance(there := other.get("services"), Mapping):
+                known = {**there.entries, **known}
         entries = dict(services.entries)
         for name, node in services.entries.items():
-            if not _extends(node):
+            if not isinstance(node, Mapping) or not _extends(node):
+                continue
+            if node.entries["extends"].tag == RESET:
+                entries[name] = node.without("extends")
                 continue
             try:
                 entries[name] = self._service(services, name, file, [], known)
             except StackError as error:
                 self._errors.add(error)
-                assert isinstance(node, Mapping)
                 entries[name] = node.without("extends")
         return tree.with_entry("services", Mapping(entries, services.keys, services.place, services.tag))
 
     def _service(
-        self, services: Mapping, name: str, file: SourceFile, chain: list[tuple[str, str]], known: Node | None
+        self, services: Mapping, name: str, file: SourceFile, chain: list[tuple[str, str]], known: dict[str, Node]
     ) -> Node:
         node = services.entries[name]
         if not _extends(node):
@@ -60,10 +69,10 @@ class Extender:
             raise StackError("extends-cycle", f"services extend each other: {names}", at=place)
         wanted, path = self._target(node.entries["extends"])
         other, base_file = (services, file) if path is None else self._other(path, file)
-        if path is None and wanted not in other.entries and isinstance(known, Mapping) and wanted in known.entries:
-            base: Node = known.entries[wanted]
+        if path is None and wanted not in other.entries and wanted in known:
+            base: Node = known[wanted]
         elif wanted in other.entries:
-            base = self._service(other, wanted, base_file, [*chain, (file.path, name)], None)
+            base = self._service(other, wanted, base_file, [*chain, (file.path, name)], known if path is None else {})
         else:
             raise _unknown(wanted, other, node.entries["extends"], base_file)
         if not isinstance(base, Mapping):

@@ -1,7 +1,8 @@
 """`include`: other stack files whose resources join this one's, each with a project directory and variables of its own.
 
 Compose's rules: an entry is a path, or a mapping of `path` (one, or several that are merged), `project_directory` and
-`env_file`; what both sides define must be the same.
+`env_file`. In a Compose file, what it says itself goes over what it includes, and what is included first over what
+follows; in a stack file, what both sides define must be the same.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
-from stackfile.language.dialect import SourceFile, dialect_of
+from stackfile.language.dialect import COMPOSE, SourceFile, dialect_of
 from stackfile.language.document import SECTIONS
+from stackfile.language.merge import merge
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, kind_of, to_plain
 
 _KEYS = frozenset({"path", "project_directory", "env_file"})
@@ -40,25 +42,29 @@ class Includer:
         self._errors = errors
         self._open: list[str] = []
 
-    def document(self, tree: Mapping, file: SourceFile, directory: str) -> Mapping:
-        """`tree` with what it includes. `directory` is where its relative paths start."""
+    def stacks(self, tree: Mapping, file: SourceFile, directory: str) -> list[Mapping]:
+        """What `tree` includes. `directory` is where its relative paths start."""
         node = tree.get("include")
-        if node is None:
-            return tree
-        tree = tree.without("include")
         if not isinstance(node, Sequence):
-            if not isinstance(node, Scalar) or node.value is not None:
+            if node is not None and not (isinstance(node, Scalar) and node.value is None):
                 self._errors.add(StackError("bad-type", f"include is a list, not {kind_of(node)}", at=node.place))
-            return tree
+            return []
+        result: list[Mapping] = []
         self._open.append(file.path)
         for item in node.items:
             try:
-                tree = self._joined(tree, self._included(_entry(item, file, directory)))
+                result.append(self._included(_entry(item, file, directory)))
             except ErrorList as error:
                 self._errors.errors.extend(error.errors)
             except StackfileError as error:
                 self._errors.add(error)
         self._open.pop()
+        return result
+
+    def joined(self, tree: Mapping, file: SourceFile, stacks: list[Mapping]) -> Mapping:
+        """`tree` with what it includes."""
+        for other in stacks:
+            tree = self._joined(tree, other, file.dialect == COMPOSE)
         return tree
 
     def _included(self, entry: Included) -> Mapping:
@@ -67,13 +73,16 @@ class Includer:
                 raise StackError("include-cycle", f"{file.shown} includes itself", at=entry.at)
         return self._load(entry)
 
-    def _joined(self, tree: Mapping, other: Mapping) -> Mapping:
+    def _joined(self, tree: Mapping, other: Mapping, over: bool) -> Mapping:
         for section in _IMPORTED:
             theirs, ours = other.get(section), tree.get(section)
             if not isinstance(theirs, Mapping):
                 continue
             if not isinstance(ours, Mapping):
                 tree = tree.with_entry(section, theirs, other.keys[section].place)
+                continue
+            if over:
+                tree = tree.with_entry(section, merge(theirs, ours, (section,), self._errors))
                 continue
             tree = tree.with_entry(section, self._section(section, ours, theirs))
         return tree

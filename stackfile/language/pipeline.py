@@ -115,8 +115,10 @@ class Pipeline:
         result: Node | None = None
         for file, tree in zip(files, trees, strict=True):
             assert result is None or isinstance(result, Mapping)
-            tree = self.extender.document(tree, file, result)
-            tree = self.includer.document(tree, file, directory)
+            stacks = self.includer.stacks(tree, file, directory)
+            before = [*stacks, result] if result else stacks
+            tree = self.extender.document(tree.without("include"), file, before)
+            tree = self.includer.joined(tree, file, stacks)
             result = merge.document(tree) if result is None else merge.merge(result, tree, (), self.errors)
         assert isinstance(result, Mapping)
         return result
@@ -211,7 +213,7 @@ class Pipeline:
         for overlay in overlays:
             environments.check_keys(overlay, self.errors)
         file = SourceFile(document.place.file, document.place.file, STACK)
-        return name, [replace(each, tree=self.extender.document(each.tree, file, document)) for each in overlays]
+        return name, [replace(each, tree=self.extender.document(each.tree, file, [document])) for each in overlays]
 
     def _environment_file(self, path: str, at: Place) -> Mapping:
         full = os.path.normpath(os.path.join(self.directory, path))

@@ -82,6 +82,8 @@ DIFFERENT: dict[str, str] = {
     "reset-in-list": "`!reset` of a variable counts in every file; Compose forgets it once two files gave variables",
     "name-at-end": "a name alone is taken from the environment on an env file's last line too; where no newline "
     "follows, Compose makes it the value of a variable without a name",
+    "include-env-file": "the variables of an included stack's `.env` are known in its services' env files too, as in "
+    "its own text; Compose expands those with the outer variables",
     "extension-date": "a date in an extension is printed as text in Go's form, as in `environment`; nothing reads it",
 }
 """What both accept and print in another way."""
