@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language import merge, validate
-from stackfile.language.canonical.project import Document, check_models
+from stackfile.language.canonical.project import Document
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template, to_plain
@@ -100,7 +100,7 @@ class Normaliser:
     def stack(self, document: Mapping, scope: dict[str, Any]) -> Stack:
         """The stack. Mistakes are in the collector."""
         if self.canonical:
-            check_models(document, self.context)
+            self.canonical.take_models(document)
         if "models" in document.entries:
             self.context.ignore("stack", "models", document.keys["models"].place, "the engine runs no models")
         if "jobs" in document.entries:

@@ -58,6 +58,8 @@ class Form:
     """Whether what is named must exist and fit together."""
     env_files: bool = True
     """The content of `env_file` in `environment`."""
+    models: bool = False
+    """`models` too, which Compose prints as YAML and leaves out of its JSON."""
     services: tuple[str, ...] = ()
     """Only these and what they depend on; none: all."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import peers
 from tests.compose.judge import ENVIRONMENT, differences
@@ -31,11 +32,11 @@ services:
   other: {build: ., depends_on: [web]}
 networks: {n1: {}, unused: {}}
 volumes: {data: {}, unused: {}}
-models: {m: {model: ai/x}}
+models: {m: {model: ai/x}, unused: {model: ai/y}}
 """
 LISTS = [
     "--images", "--services", "--networks", "--volumes", "--profiles", "--images web", "--services web",
-    "--networks web", "--variables", "--profiles built",
+    "--networks web", "--models", "--variables", "--profiles built",
 ]  # fmt: skip
 FORMS = [
     "", "web", "other", "--no-normalize", "--no-path-resolution", "--no-consistency", "--no-env-resolution",
@@ -75,6 +76,15 @@ def test_lists(directory: Path, arguments: str) -> None:
 def test_forms(directory: Path, arguments: str) -> None:
     expected, found = (json.loads(of(directory, f"{arguments} --format json")) for of in (theirs, ours))
     assert not list(differences(expected, found))
+
+
+def test_yaml(directory: Path) -> None:
+    """As the JSON, and with `models`: it can be loaded again."""
+    (directory / "printed.yaml").write_text(ours(directory, ""))
+    again = ours(directory, "", "-f", "printed.yaml")
+    assert yaml.safe_load(again) == yaml.safe_load((directory / "printed.yaml").read_text())
+    assert theirs(directory, "").partition("\nmodels:")[2] == "\n  m:\n    model: ai/x\n"
+    assert ours(directory, "").partition("\nmodels:")[2] == "\n  m:\n    model: ai/x\n"
 
 
 def test_uninterpolated(directory: Path) -> None:

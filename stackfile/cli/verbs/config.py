@@ -73,6 +73,7 @@ def run(context: Context, arguments: Arguments) -> int:
         paths=not arguments.flag("no-path-resolution"),
         consistency=not arguments.flag("no-consistency"),
         env_files=not arguments.flag("no-env-resolution"),
+        models=bool(lists) or _format(context, arguments) == "yaml",
         services=() if set(lists) & _OF_ALL else tuple(arguments.positional),
     )
     stack, plain = context.configuration(form)
@@ -114,7 +115,7 @@ def _names(stack: Stack, plain: Plain, what: str) -> list[str]:
     if what == "profiles":
         return sorted({profile for service in services.values() for profile in service.get("profiles", ())})
     if what == "models":
-        return sorted({model for service in services.values() for model in service.get("models", ())})
+        return [model["model"] for model in plain.get("models", {}).values()]
     return list(plain.get(what, ()))
 
 

@@ -33,6 +33,7 @@ class Document:
         self.context = context
         self.services: dict[str, Plain] = {}
         self.resources: dict[str, dict[str, Plain]] = {section: {} for section in SECTIONS}
+        self.models: dict[str, Plain] = {}
         self.trees: dict[str, Mapping] = {}
 
     # ------------------------------------------------------------ what each is
@@ -47,6 +48,17 @@ class Document:
         return self._taken(
             self.resources[section], name, lambda: resources.resource(section, name, node, self.context), node
         )
+
+    def take_models(self, document: Mapping) -> None:
+        """`models:` of the document."""
+        section = document.get("models")
+        if section is None:
+            return
+        try:
+            self.models = shapes.map_of(resources.model)(section, self.context)
+        except StackError as error:
+            error.at = error.at or section.place
+            self.context.report(error)
 
     def _taken(self, into: dict[str, Plain], name: str, make: Any, node: Node) -> bool:
         before = len(self.context.errors.errors)
@@ -78,6 +90,9 @@ class Document:
             found = {name: made for name, made in self.resources[section].items() if name in used[section]}
             if found:
                 result[section] = found
+        models = {name: made for name, made in self.models.items() if name in used["models"]}
+        if form.models and models:
+            result["models"] = models
         extensions = {key: to_plain(node) for key, node in document.entries.items() if key.startswith("x-")}
         escaped: Plain = _escaped(result | extensions) if form.interpolate else result | extensions
         return escaped
@@ -209,10 +224,11 @@ def _dependencies(plain: Plain) -> dict[str, Plain]:
 
 def _used(containers: list[Plain]) -> MappingType[str, set[str]]:
     """Section → names that containers use."""
-    result: dict[str, set[str]] = {section: set() for section in SECTIONS}
+    result: dict[str, set[str]] = {section: set() for section in (*SECTIONS, "models")}
     for plain in containers:
         for one in (plain, *plain.get("pre_start", ())):
             result["networks"].update(one.get("networks", ()))
+            result["models"].update(one.get("models", ()))
             result["volumes"].update(
                 mount["source"] for mount in one.get("volumes", ()) if mount["type"] == "volume" and "source" in mount
             )
@@ -229,15 +245,3 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, dict):
         return {_escaped(key): _escaped(child) for key, child in value.items()}
     return [_escaped(item) for item in value] if isinstance(value, list) else value
-
-
-def check_models(document: Mapping, context: Context) -> None:
-    """`models:` of the document."""
-    section = document.get("models")
-    if section is None:
-        return
-    try:
-        shapes.map_of(resources.model)(section, context)
-    except StackError as error:
-        error.at = error.at or section.place
-        context.report(error)
