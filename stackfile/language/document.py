@@ -50,6 +50,8 @@ class Documents:
         elif (parsed := source.parse(data, file.shown, self.errors)) is not None:
             trees = [parsed]
         result: Mapping | None = None
+        if len(trees) > 1 and isinstance(trees[0], Scalar):
+            raise StackError("not-a-mapping", "the first document is empty or no mapping", at=trees[0].place)
         for tree in trees:
             result = self._over(result, tree)
         if result is None:

@@ -214,6 +214,8 @@ def _rule(path: Path) -> Rule | None:
         return lambda base, over: (_long_build(base), _long_build(over))
     if key.startswith("ulimits."):
         return _ulimit
+    if key == "gpus":
+        return lambda base, over: (_gpus_list(base), _gpus_list(over))
     if key in REFERENCES:
         return lambda base, over: (names_to_mapping(base, key), names_to_mapping(over, key))
     if key in LISTS:
@@ -297,6 +299,14 @@ def _long_build(node: Node) -> Node:
     return Mapping({"context": node}, {"context": Key(node.place)}, node.place, node.tag)
 
 
+def _gpus_list(node: Node) -> Node:
+    """`all` as the list that it stands for."""
+    if not isinstance(node, Scalar) or node.value != "all":
+        return node
+    item = Mapping({"count": node}, {"count": Key(node.place)}, node.place)
+    return Sequence([item], node.place, node.tag)
+
+
 def one_to_list(node: Node) -> Node:
     if isinstance(node, Mapping | Sequence) or _is_null(node):
         return node
@@ -338,8 +348,9 @@ def _device(node: Node) -> str | None:
     return parts[1] if len(parts) > 1 else parts[0]
 
 
-def _host(node: Node) -> str | None:
-    return (_text(node) or "").replace(":", "=", 1)
+def _group(node: Node) -> str | None:
+    """A number and the same digits as text are two for Compose."""
+    return f"{type(node.value).__name__} {node.text}" if isinstance(node, Scalar) else _text(node)
 
 
 def _file(prefix: str) -> Callable[[Node], str | None]:
@@ -372,7 +383,6 @@ _INDEXERS: dict[str, Callable[[Node], str | None]] = {
             "expose",
             "tmpfs",
             "profiles",
-            "group_add",
             "security_opt",
             "device_cgroup_rules",
             "volumes_from",
@@ -383,5 +393,6 @@ _INDEXERS: dict[str, Callable[[Node], str | None]] = {
         _text,
     ),
     "devices": _device,
-    "extra_hosts": _host,
+    "group_add": _group,
+    "extra_hosts": _text,
 }

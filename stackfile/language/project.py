@@ -116,5 +116,5 @@ def _checked(name: str, place: Place) -> str:
 
 def profiles_of(options: LoadOptions, variables: Variables, own: list[str]) -> frozenset[str]:
     """Enabled profiles: the command line's, else COMPOSE_PROFILES; and the environment's own."""
-    named = options.profiles or tuple(filter(None, (variables.get("COMPOSE_PROFILES") or "").split(",")))
+    named = options.profiles or [part.strip() for part in (variables.get("COMPOSE_PROFILES") or "").split(",")]
     return frozenset((*named, *own))

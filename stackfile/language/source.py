@@ -202,6 +202,8 @@ class _Composer:
             node, node_size = self._node(self._next(), depth + 1)
             size += node_size + 1
             if key == MERGE_KEY and not key_event.style:
+                if merged and self.text_keys:
+                    self._duplicate(key, place, merged[0][1])
                 merged.append((node, place))
             elif key in entries:
                 self._duplicate(key, place, keys[key].place)

@@ -92,6 +92,8 @@ NOT_READ_BACK: dict[str, str] = {
     "service/blkio-config": "`Path`, `Weight` and `Rate` are printed with capitals, and read without",
     "service/blkio-rate-zero": "as service/blkio-config",
     "many/merge-services": "as service/blkio-config",
+    "many/merge-groups": "two of one text are printed, and refused when read",
+    "many/merge-hosts-two-forms": "as many/merge-groups",
     "many/profiles-dependency-optional": "the dependency that is left out is still named",
     "build/inline-empty": "an empty text is printed as none",
     "service/group-add-types": "a number is printed as text, which is there already",
