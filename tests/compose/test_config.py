@@ -87,6 +87,19 @@ def test_yaml(directory: Path) -> None:
     assert ours(directory, "").partition("\nmodels:")[2] == "\n  m:\n    model: ai/x\n"
 
 
+def test_written_paths_of_other_directories(tmp_path: Path) -> None:
+    (tmp_path / "inc").mkdir()
+    (tmp_path / "inc/compose.yaml").write_text(
+        'services: {z: {image: "${I:-z}", volumes: ["./r:/r", "~/h:/h"], build: .}}'
+    )
+    (tmp_path / "compose.yaml").write_text(
+        "include: [inc/compose.yaml]\n"
+        "services: {a: {volumes: ['./o:/o', '/s:/s'], extends: {file: inc/compose.yaml, service: z}}}\n"
+    )
+    for arguments in ("--no-path-resolution --format json", "--variables --format json"):
+        assert not list(differences(json.loads(theirs(tmp_path, arguments)), json.loads(ours(tmp_path, arguments))))
+
+
 def test_uninterpolated(directory: Path) -> None:
     """Variables stay, what can be written out is, and a value that cannot without them is as it was written."""
     found: dict[str, Any] = json.loads(ours(directory, "--no-interpolate --format json"))

@@ -82,9 +82,13 @@ class Context:
 
     def path(self, text: str, at: Place | None = None) -> str:
         """A path as an absolute one; `at` is where it was written."""
-        if not self.form.paths:
-            return text
         base = self.directories.get(at.file, self.directory) if at and self.directories else self.directory
+        if not self.form.paths:
+            # As written; of an extended or included file as it would be written in the stack's own directory.
+            if base == self.directory:
+                return text
+            written = self._home(text)
+            return written if written.startswith("/") else os.path.relpath(os.path.join(base, written), self.directory)
         return os.path.normpath(os.path.join(base, self._home(text)))
 
     def _home(self, text: str) -> str:
