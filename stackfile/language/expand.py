@@ -15,7 +15,7 @@ from stackfile.language.values import build
 from stackfile.model.stack import Via
 
 MAX_MEMBERS = 10_000
-"""Members of all groups of one load."""
+"""Resources of one load."""
 
 REPLICA_KEYS = frozenset({"hostname", "environment", "command", "labels", "volumes", "ports", "cpuset"})
 """Keys of a service in which `replica` is in scope."""
@@ -68,6 +68,8 @@ class Expander:
             try:
                 self._resource(result, key, tree.keys[key], node, scope)
             except StackError as error:
+                if self._members > MAX_MEMBERS:
+                    raise
                 self.report(error)
                 result.failed = True
         return result
@@ -106,7 +108,7 @@ class Expander:
             return
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise StackError("template-limit", f"for_each makes more than {MAX_MEMBERS} resources", at=member.place)
+            raise StackError("template-limit", f"there are more than {MAX_MEMBERS} resources", at=member.place)
         result.members[member.name] = member
 
     # ------------------------------------------------------------ for_each, when

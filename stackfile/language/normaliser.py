@@ -30,6 +30,8 @@ from stackfile.model.stack import (
 )
 
 T = TypeVar("T")
+MAX_VARIANTS = 1_000
+"""Replicas of a service that differ by `replica` in its templates."""
 KINDS = {
     "images": "image",
     "networks": "network",
@@ -303,6 +305,9 @@ class Normaliser:
         files, used = self._replica_files(first, replica)
         if not replica.read and not used:
             return first
+        if count > MAX_VARIANTS:
+            message = f"{member.name} has {count} replicas; at most {MAX_VARIANTS} may differ by `replica`"
+            raise StackError("template-limit", message, at=member.place)
         counts = "count" in replica.read
         variants = [replace(first, files=files)]
         for index in range(2, count + 1):

@@ -12,29 +12,27 @@ from typing import Any
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.runtime import Undefined
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
-from stackfile.errors import StackError
+from stackfile.language import growth
+from stackfile.language.growth import MAX_TEXT, MAX_WIDTH, limit
 
 MAX_STEPS = 1_000_000
 """Iterations of all loops of one load."""
-MAX_TEXT = 4 << 20
-"""Characters of one result."""
-MAX_WIDTH = 100_000
+
+MAX_BITS = 8192
+"""Of a power."""
 
 _WIDE_METHODS = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
 _WIDTH_IN_FORMAT = re.compile(r"\d{6,}|\*")
 _REMOVED_FILTERS = ("pprint", "random", "xmlattr", "urlize", "safe", "escape", "e", "forceescape")
 
 
-def limit(what: str) -> StackError:
-    return StackError("template-limit", f"the template {what}")
+class Environment(ImmutableSandboxedEnvironment):
+    """Keys of maps come before their methods, so that a value may be called `items`. Data cannot be changed."""
 
-
-class Environment(SandboxedEnvironment):
-    """Keys of maps come before their methods, so that a value may be called `items`."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, finalize: Callable[[Any], str]) -> None:
         super().__init__(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
@@ -47,6 +45,9 @@ class Environment(SandboxedEnvironment):
         self.filters["center"] = _center
         self.filters["format"] = _format
         self.filters["_bounded"] = self.bounded
+        self.filters["_concat"] = _concat
+        for name in ("batch", "slice", "wordwrap", "indent", "replace", "join"):
+            self.filters[name] = growth.bounded(name, self.filters[name])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
@@ -77,14 +78,21 @@ class Environment(SandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "_bounded", [], [], None, None, lineno=loop.lineno)
-        return tree
+        joined: nodes.Template = _Concatenations().visit(tree)
+        return joined
+
+    def complete(self, value: Any) -> Any:
+        """A result with its generator run, counting."""
+        return list(self.bounded(value)) if isinstance(value, Iterator) else value
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "*" and (_sized(left) or _sized(right)):
             length, times = (len(left), right) if _sized(left) else (len(right), left)
             if isinstance(times, int) and length * times > MAX_TEXT:
                 raise limit("multiplies text beyond the limit")
-        elif operator == "**" and isinstance(right, int) and abs(right) > 1024:
+        elif operator == "+" and _sized(left) and _sized(right) and len(left) + len(right) > MAX_TEXT:
+            raise limit("joins text beyond the limit")
+        elif operator == "**" and _bits(left) * _bits(right, exact=True) > MAX_BITS:
             raise limit("computes too large a number")
         elif operator == "%" and isinstance(left, str) and _WIDTH_IN_FORMAT.search(left):
             raise limit("formats text beyond the limit")
@@ -96,9 +104,25 @@ class Environment(SandboxedEnvironment):
         if isinstance(owner, str):
             if name in _WIDE_METHODS and any(isinstance(a, int) and a > MAX_WIDTH for a in (*args, *kwargs.values())):
                 raise limit("pads text beyond the limit")
-            if name in ("replace", "join", "translate") and len(owner) > MAX_WIDTH:
-                raise limit("rewrites text beyond the limit")
+            if name in ("replace", "join", "translate"):
+                growth.check_method(name, owner, args)
         return super().call(context, obj, *args, **kwargs)
+
+
+class _Concatenations(NodeTransformer):
+    """`a ~ b` as a filter that looks at the sizes."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        items = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(items, "_concat", [], [], None, None, lineno=node.lineno)
+
+
+def _concat(pieces: list[Any]) -> str:
+    texts = [str(piece) for piece in pieces]
+    if sum(map(len, texts)) > MAX_TEXT:
+        raise limit("joins text beyond the limit")
+    return "".join(texts)
 
 
 def _check_format(text: Any, method: Any) -> None:
@@ -111,6 +135,13 @@ def _format(value: str, *args: Any, **kwargs: Any) -> str:
     if _WIDTH_IN_FORMAT.search(value):
         raise limit("formats text beyond the limit")
     return value % (kwargs or args)
+
+
+def _bits(value: Any, exact: bool = False) -> int:
+    """The bits of a number, or with `exact` the number itself, as far as it makes a power large."""
+    if not isinstance(value, int):
+        return 1
+    return abs(value) if exact else max(value.bit_length(), 1)
 
 
 def _sized(value: Any) -> bool:

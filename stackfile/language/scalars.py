@@ -30,6 +30,8 @@ _TIMESTAMP = re.compile(
 )
 _BASES = {"x": 16, "o": 8, "b": 2}
 _INT_RANGE = range(-(1 << 63), 1 << 64)
+_LONGEST_INTEGER = 80
+"""Characters: what is longer is outside of the range in any base, and Python refuses thousands of digits."""
 
 
 def resolve(text: str) -> Value:
@@ -47,9 +49,10 @@ def resolve(text: str) -> Value:
 def _number(text: str) -> int | float | None:
     if match := _PREFIXED.fullmatch(text):
         return _prefixed(match)
-    if _OCTAL.fullmatch(text):
-        return int(text, 8)
-    if _INTEGER.fullmatch(text) and (value := int(text)) in _INT_RANGE:
+    short = len(text) <= _LONGEST_INTEGER
+    if short and _OCTAL.fullmatch(text) and (value := int(text, 8)) in _INT_RANGE:
+        return value
+    if short and _INTEGER.fullmatch(text) and (value := int(text)) in _INT_RANGE:
         return value
     if _FLOAT.fullmatch(text):
         number = float(text)
@@ -61,10 +64,10 @@ def _number(text: str) -> int | float | None:
 def _prefixed(match: re.Match[str]) -> int | None:
     sign, letter, digits = match.groups()
     try:
-        value = int(digits, _BASES[letter.lower()])
+        value = int(sign + digits, _BASES[letter.lower()])
     except ValueError:
         return None
-    return -value if sign == "-" else value
+    return value if value in _INT_RANGE else None
 
 
 def _timestamp(text: str) -> str | None:

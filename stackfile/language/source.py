@@ -161,6 +161,8 @@ class _Composer:
         place = self._place(event)
         tag = _short_tag(event.tag)
         text = event.value
+        if "\0" in text:  # ends a text for the kernel: what stands behind it would be lost without a word
+            raise StackError("bad-value", "a text cannot hold the character NUL", at=place)
         if self.templates and "{" in text and TEMPLATE_MARKS.search(text):
             return Template(text, place, tag, self._text_start(event))
         if event.style or (event.tag and tag in ("!!str", "!")):

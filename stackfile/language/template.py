@@ -75,7 +75,14 @@ class Engine:
     def node(self, template: Template, scope: Scope) -> Node | None:
         """The value of a template as a node; None for `omit`. Raises StackError with the place of the expression."""
         value = self.value(template, scope)
-        return None if value is OMIT else self.to_node(value, template.place, self.tracker.take())
+        if value is OMIT:
+            return None
+        steps = self.tracker.take()
+        if self._environment is None:
+            return self.to_node(value, template.place, steps)
+        # Inside the guard, since a generator of the template runs only here.
+        node: Node = self._guarded(lambda: self.to_node(value, template.place, steps), template.place)
+        return node
 
     def scalar(self, node: Node, scope: Scope) -> Node | None:
         """`node` itself, or its value where it is a template."""
@@ -147,7 +154,7 @@ class Engine:
         compiled = self._expressions.get(text)
         if compiled is None:
             compiled = self._expressions[text] = self._compile(text, place)
-        value = self._guarded(lambda: compiled(scope), place)
+        value = self._guarded(lambda: self.environment.complete(compiled(scope)), place)
         if isinstance(value, Undefined):
             raise _undefined_value(value, place)
         return value
@@ -183,7 +190,7 @@ class Engine:
             raise StackError("template-syntax", "not a template", at=place, cause=error.message or "") from error
 
     def _render(self, compiled: Any, scope: Scope) -> str:
-        from stackfile.language.sandbox import MAX_TEXT, limit
+        from stackfile.language.growth import MAX_TEXT, limit
 
         pieces: list[str] = []
         total = 0

@@ -11,6 +11,9 @@ from stackfile.model.stack import Via
 MAX_EXTENT = 100_000
 """Values inside one value."""
 
+MAX_DEPTH = 64
+"""Values that need each other in a row."""
+
 Pending = Callable[[], tuple[Any, tuple[Via, ...]]]
 
 
@@ -21,9 +24,11 @@ class Reported(StackError):
 class Tracker:
     """Collects the steps through which a template's result came."""
 
-    __slots__ = ("used",)
+    __slots__ = ("depth", "used")
 
     def __init__(self) -> None:
+        self.depth = 0
+        """Values that are being computed, each for the one before."""
         self.used: dict[Via, None] = {}
 
     def note(self, steps: tuple[Via, ...]) -> None:
@@ -67,7 +72,11 @@ class TrackedMap(dict[str, Any]):
             return
         if key in self._busy:
             raise StackError("values-cycle", f"{self._name(key)} needs itself", at=self._place(key))
+        if self._tracker.depth >= MAX_DEPTH:
+            message = f"{self._name(key)} comes through more than {MAX_DEPTH} values"
+            raise StackError("template-limit", message, at=self._place(key))
         self._busy.add(key)
+        self._tracker.depth += 1
         before, self._tracker.used = self._tracker.used, {}
         try:
             value, steps = self._pending[key]()
@@ -76,6 +85,7 @@ class TrackedMap(dict[str, Any]):
                 raise StackError("template-limit", f"{self._name(key)} is too large", at=self._place(key))
         finally:
             self._busy.discard(key)
+            self._tracker.depth -= 1
             self._tracker.used = before
         super().__setitem__(key, value)
         self.steps[key] = self.steps[key] + steps

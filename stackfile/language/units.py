@@ -6,6 +6,9 @@ import re
 
 from stackfile.errors import StackError
 
+LIMIT = 1 << 63
+"""Bytes and nanoseconds are signed 64-bit numbers, as Docker has them."""
+
 _SIZE = re.compile(r"\+?((?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?) ?([kKmMgGtTpP]?)[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
@@ -26,7 +29,10 @@ def size(text: str) -> int:
     if not match:
         raise StackError("bad-size", f"not a size: {text!r}", hint="a number with b, k, m, g or t, such as 64m")
     number, unit = match.groups()
-    return int(float(number) * 1024 ** _POWERS[unit.lower()])
+    value = float(number) * 1024 ** _POWERS[unit.lower()]
+    if value >= LIMIT:
+        raise StackError("bad-size", f"too large a size: {text!r:.80}", hint="sizes have 63 bits")
+    return int(value)
 
 
 def duration(text: str) -> int:
@@ -36,7 +42,14 @@ def duration(text: str) -> int:
         return 0
     if not _DURATION.fullmatch(stripped) or stripped.startswith("-"):
         raise StackError("bad-duration", f"not a duration: {text!r}", hint="a number with a unit, such as 10s or 1m30s")
-    return sum(_exact(number, _NANOSECONDS[unit]) for number, unit in _DURATION_PART.findall(stripped))
+    parts = _DURATION_PART.findall(stripped)
+    if max(map(len, re.split(r"\D+", stripped))) > 40:
+        value = LIMIT
+    else:
+        value = sum(_exact(number, _NANOSECONDS[unit]) for number, unit in parts)
+    if value >= LIMIT:
+        raise StackError("bad-duration", f"too long a duration: {text!r:.80}", hint="at most 292 years")
+    return value
 
 
 def _exact(number: str, factor: int) -> int:

@@ -27,10 +27,13 @@ from stackfile.language.nodes import (
     to_plain,
 )
 from stackfile.language.template import OMIT, Engine, Scope
+from stackfile.language.timing import time_limit
 from stackfile.language.tracked import Reported, TrackedMap, Tracker, plain
 from stackfile.model.stack import Via
 
 ReadFile = Callable[[str, Place], bytes]
+SCHEMA_SECONDS = 0.5
+"""For checking the values by their schema: its patterns may be such that they never end."""
 _SEGMENT = re.compile(r"(?:\\.|[^.\\])+")
 
 
@@ -129,6 +132,8 @@ class Checker:
         if self.schema is None:
             return
         from jsonschema import Draft202012Validator, SchemaError
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
 
         try:
             Draft202012Validator.check_schema(self.schema)
@@ -138,10 +143,25 @@ class Checker:
                 StackError("values-invalid", "values_schema is no JSON Schema", at=place, cause=error.message)
             )
             return
-        for problem in Draft202012Validator(self.schema).iter_errors(plain(values)):
+        try:
+            with time_limit(SCHEMA_SECONDS):
+                # A registry of nothing: `$ref` to other places must not fetch them.
+                problems = list(Draft202012Validator(self.schema, registry=Registry()).iter_errors(plain(values)))
+        except TimeoutError as error:
+            raise self._inapplicable(document, "a pattern needs too much time") from error
+        except RecursionError as error:
+            raise self._inapplicable(document, "it refers to itself without end") from error
+        except (Unresolvable, re.error) as error:
+            raise self._inapplicable(document, str(error)) from error
+        for problem in problems:
             place = _place_at(document, list(problem.absolute_path))
             name = ".".join(["values", *map(str, problem.absolute_path)])
             self.errors.add(StackError("values-invalid", f"{name} is not valid", at=place, cause=problem.message))
+
+    @staticmethod
+    def _inapplicable(document: Mapping | None, cause: str) -> StackError:
+        place = document.place if document else None
+        return StackError("values-invalid", "values_schema cannot be applied", at=place, cause=cause)
 
 
 def _schema_of(schema: Any, key: str) -> tuple[bool, Any]:
@@ -152,10 +172,19 @@ def _schema_of(schema: Any, key: str) -> tuple[bool, Any]:
     if isinstance(properties, dict) and key in properties:
         return True, properties[key]
     for pattern, inner in (schema.get("patternProperties") or {}).items():
-        if re.search(pattern, key):
+        if _matches(pattern, key):
             return True, inner
     additional = schema.get("additionalProperties")
     return bool(additional), additional if isinstance(additional, dict) else None
+
+
+def _matches(pattern: str, key: str) -> bool:
+    """Whether a pattern of the schema allows a key. What is no pattern is told when the schema is applied."""
+    try:
+        with time_limit(SCHEMA_SECONDS):
+            return re.search(pattern, key) is not None
+    except (re.error, TypeError, TimeoutError):
+        return False
 
 
 def _is_collection(defaults: Mapping | None) -> bool:
@@ -245,6 +274,8 @@ def resolve_all(values: TrackedMap, errors: ErrorCollector) -> None:
         except StackError as error:
             if not isinstance(error, Reported) and all(other.at != error.at for other in errors.errors):
                 errors.add(error)
+            if error.reason == "template-limit":
+                errors.check()  # the others would ask for as much
             values.give_up(key)
         value = dict.__getitem__(values, key)
         for inner in value if isinstance(value, list) else [value]:

@@ -204,8 +204,10 @@ def shell(script: str) -> str:
 
 def state() -> str:
     """Links, rules and settings of this namespace: what must be the same before and after."""
+    # Without the carrier (the second word): a wire that was just plugged in gets it a moment later.
     return shell(
-        "ip -br link | cut -d' ' -f1 | sort; ip -br addr; nft -s list ruleset; cat /proc/sys/net/ipv4/ip_forward;"
+        "ip -br link | cut -d' ' -f1 | sort; ip -br addr | awk '{$2 = \"\"; print}'; nft -s list ruleset;"
+        "cat /proc/sys/net/ipv4/ip_forward;"
         "cat /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/*/accept_ra"
     )
 

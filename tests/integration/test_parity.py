@@ -43,6 +43,7 @@ DIFFERENT = {
     "info.Plugins.Log": "one log format, which stands for json-file",
     "info.Plugins.Network": "bridge, host and null only",
     "info.ServerVersion": "version of the engine",
+    "version.ApiVersion": "one above that of the peer: from 1.42 on clients send the size of a terminal at create",
     "version.BuildTime": "not built",
     "version.GitCommit": "not built",
     "version.GoVersion": "not Go",

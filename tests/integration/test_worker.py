@@ -235,15 +235,15 @@ finally:
 
 
 def test_stopping_stops_the_worker(pool: Workers) -> None:
-    process = waiting(pool, "import time; print('up', flush=True); time.sleep(0.3); code = 4")
+    process = waiting(pool, "import time; print('up', flush=True); time.sleep(3); code = 4")
     (worker,) = pool.children()
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: state(process.pid) == "T")
     assert state(worker) == "T"
-    time.sleep(0.4)
+    time.sleep(0.2)
     assert state(worker) == "T"
     process.send_signal(signal.SIGCONT)
-    process.communicate(timeout=5)
+    process.communicate(timeout=30)
     assert process.returncode == 4
 
 
