@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         configuration,
         environment,
         graph,
+        lint,
+        lint_rules,
         load,
         plan,
         schema,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         variables,
     )
     from stackfile.language import Form, LoadOptions, Reader, Warned
+    from stackfile.language.linting import Rule
     from stackfile.wire import error_from_plain, from_document, read_plan, to_document, to_plain
 
 _HOMES = {
@@ -43,6 +46,7 @@ _HOMES = {
     "Ping": "stackfile.api.replies",
     "Reader": "stackfile.language",
     "RecordingReader": "stackfile.api.inputs",
+    "Rule": "stackfile.language.linting",
     "Warned": "stackfile.language",
     "apply": "stackfile.api.stacks",
     "config": "stackfile.api.stacks",
@@ -53,6 +57,8 @@ _HOMES = {
     "from_document": "stackfile.wire",
     "graph": "stackfile.api.stacks",
     "last_change": "stackfile.api.history",
+    "lint": "stackfile.api.stacks",
+    "lint_rules": "stackfile.api.stacks",
     "load": "stackfile.api.stacks",
     "plan": "stackfile.api.stacks",
     "read_plan": "stackfile.wire",
@@ -74,6 +80,7 @@ __all__ = [
     "Ping",
     "Reader",
     "RecordingReader",
+    "Rule",
     "Warned",
     "apply",
     "config",
@@ -84,6 +91,8 @@ __all__ = [
     "from_document",
     "graph",
     "last_change",
+    "lint",
+    "lint_rules",
     "load",
     "plan",
     "read_plan",

@@ -18,6 +18,7 @@ from stackfile.model.stack import ImageResource, Stack
 if TYPE_CHECKING:
     from stackfile.language import Form, LoadOptions, Reader, Warned
     from stackfile.language.asked import Asked
+    from stackfile.language.linting import Finding, Rule
     from stackfile.language.settable import Setting
 
 
@@ -71,6 +72,20 @@ def settings(options: LoadOptions) -> list[Setting]:
     from stackfile import language
 
     return language.settings(options)
+
+
+def lint(options: LoadOptions, *, ignored: frozenset[str] = frozenset()) -> list[Finding]:
+    """What deserves a second look in a stack; `ignored`: ids of rules. Raises as `load`."""
+    from stackfile import language
+
+    return language.lint(options, ignored=ignored)
+
+
+def lint_rules() -> list[Rule]:
+    """The rules of `lint`."""
+    from stackfile import language
+
+    return language.lint_rules()
 
 
 def schema() -> str:

@@ -17,6 +17,7 @@ from stackfile.model.stack import Stack
 
 if TYPE_CHECKING:
     from stackfile.language.asked import Asked
+    from stackfile.language.linting import Finding, Rule
     from stackfile.language.settable import Setting
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Warned",
     "configuration",
     "environment",
+    "lint",
+    "lint_rules",
     "load",
     "schema",
     "settings",
@@ -97,6 +100,25 @@ def settings(options: LoadOptions, read: Reader | None = None) -> list[Setting]:
 
     with _without_collector():
         return of(Pipeline(options, read or FileReader(), [], contents=False).settings())
+
+
+def lint(options: LoadOptions, read: Reader | None = None, ignored: frozenset[str] = frozenset()) -> list[Finding]:
+    """What deserves a second look in the stack, without what comments silence. Raises as `load`."""
+    from stackfile.language import linting
+    from stackfile.language.pipeline import Pipeline
+
+    reader = read or FileReader()
+    load(options, reader)
+    with _without_collector():
+        tree = Pipeline(options, reader, [], False).gathered()
+    return linting.unsilenced(linting.lint(tree, ignored), options, reader)
+
+
+def lint_rules() -> list[Rule]:
+    """The rules of `lint`."""
+    from stackfile.language.linting import RULES
+
+    return list(RULES.values())
 
 
 def schema() -> str:

@@ -1,0 +1,244 @@
+"""What deserves a second look in a stack that is right: rules over the merged tree, before templates are evaluated.
+
+A rule is one function: it yields the nodes' places and what to say. `# stackfile: ignore RULE…` on the line silences.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stackfile.errors import Place
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, to_plain
+from stackfile.language.options import LoadOptions, Reader
+
+Said = Iterator[tuple[Place, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: its id, `severity` (error, warning, note), why it matters and the way out."""
+
+    id: str
+    severity: str
+    why: str
+    fix: str
+    find: Callable[[Mapping], Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that applies somewhere."""
+
+    rule: Rule
+    message: str
+    at: Place
+
+
+RULES: dict[str, Rule] = {}
+_IGNORE = re.compile(r"#\s*stackfile:\s*ignore\s+([\w\-, ]+)")
+_SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.IGNORECASE)
+_DATABASES = frozenset({1433, 1521, 2379, 3306, 5432, 5984, 6379, 9042, 9200, 11211, 27017})
+_SENSITIVE = ("/boot", "/dev", "/etc", "/proc", "/root", "/sys", "/usr", "/var/lib", "/var/run", "/run")
+
+
+def rule(
+    name: str, severity: str, why: str, fix: str
+) -> Callable[[Callable[[Mapping], Said]], Callable[[Mapping], Said]]:
+    """Registers a function as a rule."""
+
+    def register(find: Callable[[Mapping], Said]) -> Callable[[Mapping], Said]:
+        RULES[name] = Rule(name, severity, why, fix, find)
+        return find
+
+    return register
+
+
+def lint(tree: Mapping, ignored: frozenset[str] = frozenset()) -> list[Finding]:
+    """The findings of all rules but the ignored, in the order of their places."""
+    found = [
+        Finding(each, message, at)
+        for each in RULES.values()
+        if each.id not in ignored
+        for at, message in each.find(tree)
+    ]
+    return sorted(found, key=lambda finding: (finding.at.file, finding.at.line, finding.at.column, finding.rule.id))
+
+
+def unsilenced(findings: list[Finding], options: LoadOptions, reader: Reader) -> list[Finding]:
+    """Those whose line has no comment that ignores their rule."""
+    lines: dict[str, list[str]] = {}
+    result = []
+    for finding in findings:
+        file = finding.at.file
+        if file not in lines:
+            try:
+                data = reader.read(os.path.join(options.directory, file))
+            except OSError:
+                data = b""
+            lines[file] = data.decode("utf-8-sig", "replace").split("\n")
+        text = lines[file][finding.at.line - 1] if 0 < finding.at.line <= len(lines[file]) else ""
+        comment = _IGNORE.search(text)
+        if comment is None or finding.rule.id not in re.split(r"[,\s]+", comment[1]):
+            result.append(finding)
+    return result
+
+
+def _services(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
+    services = tree.get("services")
+    for name, service in services.entries.items() if isinstance(services, Mapping) else ():
+        if isinstance(service, Mapping):
+            yield name, service
+
+
+def _text(node: Node | None) -> str | None:
+    """The text of a literal; None for a template, a variable's value counts."""
+    return str(node.value) if isinstance(node, Scalar) and node.value is not None else None
+
+
+def _items(service: Mapping, key: str) -> list[Node]:
+    node = service.get(key)
+    return node.items if isinstance(node, Sequence) else []
+
+
+def _mounts(service: Mapping) -> Iterator[tuple[Place, str, bool]]:
+    """(place, host path, writable) of the bind mounts."""
+    for item in _items(service, "volumes"):
+        if isinstance(item, Mapping):
+            source, kind = _text(item.get("source")), _text(item.get("type"))
+            if source and kind == "bind":
+                yield item.place, source, _text(item.get("read_only")) != "True"
+        elif (text := _text(item)) and text.startswith(("/", ".", "~")) and ":" in text:
+            source, _, rest = text.partition(":")
+            yield item.place, source, "ro" not in rest.partition(":")[2].split(",")
+
+
+@rule("unpinned-image", "warning", "another image may come under the same name tomorrow", "name a version or a digest")
+def _unpinned(tree: Mapping) -> Said:
+    own = tree.get("images")
+    known = own.entries if isinstance(own, Mapping) else {}
+    for name, service in _services(tree):
+        node = service.get("image")
+        image = _text(node)
+        if node is None or not image or image in known or "build" in service.entries or "@" in image:
+            continue
+        tag = image.rpartition("/")[2].partition(":")[2]
+        if tag in ("", "latest"):
+            yield node.place, f"{name}: image {image} names no version"
+
+
+@rule("privileged", "error", "the container can do what root of the machine can", "name single capabilities or devices")
+def _privileged(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        node = service.get("privileged")
+        if isinstance(node, Scalar) and node.value is True:
+            yield node.place, f"{name} is privileged"
+
+
+@rule(
+    "engine-socket", "error", "who reaches the socket is root of the machine", "leave it out, or put a proxy before it"
+)
+def _socket(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        for place, source, _ in _mounts(service):
+            if os.path.basename(source) in ("docker.sock", "stackfile.sock", "containerd.sock", "podman.sock"):
+                yield place, f"{name} mounts {source}"
+
+
+@rule(
+    "secret-in-environment", "warning", "everyone who reads the file or inspects the container sees it", "use secrets:"
+)
+def _secrets(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        environment = service.get("environment")
+        if isinstance(environment, Mapping):
+            pairs = [(key, _literal(node), node.place) for key, node in environment.entries.items()]
+        else:
+            texts = [(_literal(item), item.place) for item in _items(service, "environment")]
+            pairs = [(key, value, at) for text, at in texts for key, _, value in [text.partition("=")]]
+        for key, value, place in pairs:
+            if value and _SECRET.search(key):
+                yield place, f"{name}: {key} is written in the file"
+
+
+def _literal(node: Node) -> str:
+    """What stands in the file itself: nothing of a template or a variable."""
+    return node.text if isinstance(node, Scalar) and isinstance(node.value, str | int) and not node.via else ""
+
+
+@rule("published-database", "warning", "the database can be reached from everywhere", "publish it to 127.0.0.1, or not")
+def _published(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        for item in _items(service, "ports"):
+            if isinstance(item, Mapping):
+                target, address = _text(item.get("target")) or "", _text(item.get("host_ip")) or ""
+            else:
+                front, _, target = (_text(item) or "").partition("/")[0].rpartition(":")
+                address = front.rpartition(":")[0]
+            if target.isdecimal() and int(target) in _DATABASES and address in ("", "0.0.0.0", "[::]", "::"):
+                yield item.place, f"{name} publishes port {target} to all addresses"
+
+
+@rule("no-health-check", "note", "nothing says when the service is ready, or no longer", "write a healthcheck:")
+def _health(tree: Mapping) -> Said:
+    services = tree.get("services")
+    for name, service in _services(tree):
+        if "ports" in service.entries and "healthcheck" not in service.entries and isinstance(services, Mapping):
+            yield services.keys[name].place, f"{name} is published and has no health check"
+
+
+@rule("host-namespace", "warning", "the container is not apart from the machine", "leave the key out")
+def _host(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        for key in ("network_mode", "pid", "ipc"):
+            node = service.get(key)
+            if node is not None and _text(node) == "host":
+                yield node.place, f"{name}: {key} is the machine's"
+
+
+@rule("mighty-capability", "error", "the capability is as good as all of root", "add the single one that is needed")
+def _capabilities(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        for item in _items(service, "cap_add"):
+            if (_text(item) or "").upper().removeprefix("CAP_") in ("ALL", "SYS_ADMIN"):
+                yield item.place, f"{name} gets {_text(item)}"
+
+
+@rule("writable-system-path", "error", "the container can change the machine itself", "mount it read-only")
+def _paths(tree: Mapping) -> Said:
+    for name, service in _services(tree):
+        for place, source, writable in _mounts(service):
+            sensitive = source == "/" or any(source == path or source.startswith(path + "/") for path in _SENSITIVE)
+            if writable and sensitive and not source.endswith(".sock"):
+                yield place, f"{name} can write to {source}"
+
+
+@rule("obsolete-version", "note", "nobody reads the key", "remove it")
+def _version(tree: Mapping) -> Said:
+    if "version" in tree.entries:
+        yield tree.keys["version"].place, "`version` has no meaning any more"
+
+
+@rule("no-restart-policy", "note", "a service that ends stays ended", "write restart: unless-stopped")
+def _restart(tree: Mapping) -> Said:
+    services = tree.get("services")
+    for name, service in _services(tree):
+        deploy = service.get("deploy")
+        deployed = isinstance(deploy, Mapping) and "restart_policy" in deploy.entries
+        if "restart" not in service.entries and not deployed and isinstance(services, Mapping):
+            yield services.keys[name].place, f"{name} has no restart policy"
+
+
+@rule("no-memory-limit", "note", "one service can take all memory of the machine", "write mem_limit:")
+def _memory(tree: Mapping) -> Said:
+    services = tree.get("services")
+    for name, service in _services(tree):
+        deploy = service.get("deploy")
+        plain = to_plain(deploy) if deploy is not None else None
+        resources = plain.get("resources") if isinstance(plain, dict) else None
+        limits = resources.get("limits") if isinstance(resources, dict) else None
+        limited = isinstance(limits, dict) and "memory" in limits
+        if "mem_limit" not in service.entries and not limited and isinstance(services, Mapping):
+            yield services.keys[name].place, f"{name} has no memory limit"

@@ -1,0 +1,67 @@
+"""Every rule of lint: what it finds, where, and what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackfile.cli import main
+from stackfile.language import LoadOptions, lint, lint_rules
+
+CASES = {
+    "unpinned-image": ("image: x:latest", "image: x:1", (3, 12)),
+    "privileged": ("privileged: true", "privileged: false", (3, 17)),
+    "engine-socket": ("volumes: ['/run/docker.sock:/s']", "volumes: ['./x:/s']", (3, 15)),
+    "secret-in-environment": ("environment: {DB_PASSWORD: abc}", "environment: {DB_PASSWORD: '${P:-}'}", (3, 32)),
+    "published-database": ("ports: ['5432:5432']", "ports: ['127.0.0.1:5432:5432']", (3, 13)),
+    "no-health-check": ("ports: ['80:80']", "{ports: ['80:80'], healthcheck: {test: [CMD, x]}}", (2, 3)),
+    "host-namespace": ("network_mode: host", "network_mode: none", (3, 19)),
+    "mighty-capability": ("cap_add: [CAP_SYS_ADMIN]", "cap_add: [NET_ADMIN]", (3, 15)),
+    "writable-system-path": ("volumes: ['/etc:/e']", "volumes: ['/etc:/e:ro']", (3, 15)),
+    "no-restart-policy": ("tty: true", "restart: always", (2, 3)),
+    "no-memory-limit": ("tty: true", "mem_limit: 1g", (2, 3)),
+}
+
+
+def found(directory: Path, text: str, rule: str) -> list[tuple[int, int]]:
+    (directory / "compose.yaml").write_text(text)
+    options = LoadOptions(directory=str(directory), environ={})
+    return [(each.at.line, each.at.column) for each in lint(options) if each.rule.id == rule]
+
+
+def file_of(entry: str) -> str:
+    if entry.startswith("{"):
+        return f"services:\n  web: {{image: 'x:1', {entry[1:]}\n"
+    image = "" if entry.startswith("image") else "    image: x:1\n"
+    return f"services:\n  web:\n    {entry}\n{image}"
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_rules(rule: str, tmp_path: Path) -> None:
+    bad, good, place = CASES[rule]
+    assert found(tmp_path, file_of(bad), rule) == [place]
+    assert found(tmp_path, file_of(good), rule) == []
+    ignored = file_of(bad).split("\n")
+    ignored[place[0] - 1] += f"  # stackfile: ignore {rule}"
+    assert found(tmp_path, "\n".join(ignored), rule) == []
+
+
+def test_version(tmp_path: Path) -> None:
+    text = "services: {web: {image: 'x:1'}}\n"
+    assert found(tmp_path, "version: '3'\n" + text, "obsolete-version") == [(1, 1)]
+    assert found(tmp_path, text, "obsolete-version") == []
+    assert {rule.id for rule in lint_rules()} == {*CASES, "obsolete-version"}
+
+
+def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("compose.yaml").write_text("services:\n  web: {image: x, restart: always, mem_limit: 1g}\n")
+    assert main(["lint"]) == 6
+    assert capfd.readouterr().out == "compose.yaml:2:16: warning: web: image x names no version [unpinned-image]\n"
+    assert main(["lint", "--format", "sarif"]) == 6
+    assert '"ruleId": "unpinned-image"' in capfd.readouterr().out
+    assert main(["lint", "--ignore", "unpinned-image"]) == 0
+    assert main(["lint", "--ignore", "nonsense"]) == 2
+    Path("compose.yaml").write_text("services: [\n")
+    assert main(["lint"]) == 3
