@@ -118,8 +118,11 @@ def _excerpt(text: str) -> str:
     return repr(line if len(line) <= 60 else line[:57] + "…")
 
 
-def mentions(text: str) -> Iterator[tuple[str, str, str]]:
-    """Every variable in `text`, nested ones too: (name, `-`, `+`, `?` or nothing, the word behind it as written)."""
+def mentions(text: str, nesting: int = 0) -> Iterator[tuple[str, str, str]]:
+    """Every variable in `text`, nested ones too, as deep as they may be.
+
+    Gives (name, `-`, `+`, `?` or nothing, the word behind it as written).
+    """
     index = 0
     while (found := text.find("$", index)) >= 0:
         braced = text.startswith("{", found + 1)
@@ -134,5 +137,6 @@ def mentions(text: str) -> Iterator[tuple[str, str, str]]:
             continue
         word = text[operator.end() : end]
         yield match.group(), operator.group()[-1], word
-        yield from mentions(word)
+        if nesting < MAX_NESTING:
+            yield from mentions(word, nesting + 1)
         index = end + 1

@@ -4,7 +4,7 @@ import pytest
 
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.document import Interpolator
-from stackfile.language.interpolate import interpolate
+from stackfile.language.interpolate import MAX_NESTING, interpolate, mentions
 from stackfile.language.nodes import Mapping
 from stackfile.language.source import parse
 from stackfile.language.tracked import Tracker
@@ -104,3 +104,11 @@ def test_trees_done_one_after_the_other_are_not_mixed_up() -> None:
         image = found.entries["services"].entries["s"].entries["image"]
         assert image.value == f"i{number}"
         del tree, found, image
+
+
+def test_mentions() -> None:
+    text = "$A $$B ${C} ${D:-x${E?y}} ${F+z} $ ${G"
+    assert list(mentions(text)) == [
+        ("A", "", ""), ("C", "", ""), ("D", "-", "x${E?y}"), ("E", "?", "y"), ("F", "+", "z"), ("G", "", ""),
+    ]  # fmt: skip
+    assert len(list(mentions("${A:-" * 2000 + "}" * 2000))) <= MAX_NESTING + 1
