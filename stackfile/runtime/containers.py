@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -277,6 +278,8 @@ class Containers:
         except ProcessLookupError:
             raise ConflictError("not-running", f"container {identity[:12]} is not running") from None
         except OSError as error:
+            if error.errno == errno.EBADF:  # it stands for a process that ended before this shim could open it
+                raise ConflictError("not-running", f"container {identity[:12]} is not running") from None
             raise KernelError(error.errno or 0, "pidfd_send_signal", str(number)) from error
 
     def running(self) -> list[Child]:

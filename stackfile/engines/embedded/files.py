@@ -37,7 +37,7 @@ class FileStore:
     def put(self, project: str, kind: str, name: str, data: bytes) -> str:
         """Keep `data` as the current content of a config or secret; returns its key."""
         key = self.key(data)
-        if self._table.current(project, kind, name) == key:
+        if self._kept(project, kind, name) == key:
             return key
         path = self._path(project, kind, name, key)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -94,10 +94,10 @@ class FileStore:
 
     def names(self, project: str, kind: str) -> list[str]:
         """Names of the kept contents of a kind."""
-        return sorted({row.name for row in self._table.list(project, kind)})
+        return sorted({row.name for row in self._table.list(project, kind) if self._kept(project, kind, row.name)})
 
     def _generated(self, project: str, name: str, generate: Generate | None, *, create: bool) -> str:
-        kept = self._table.current(project, "secret", name)
+        kept = self._kept(project, "secret", name)
         if kept or not create:
             return kept
         if generate is None:
@@ -105,6 +105,11 @@ class FileStore:
         characters = _CHARSETS.get(generate.charset, generate.charset)
         text = "".join(secrets.choice(characters) for _ in range(generate.length))
         return self.put(project, "secret", name, text.encode())
+
+    def _kept(self, project: str, kind: str, name: str) -> str:
+        """Key of the current content, "" without its file: a removal that was killed has left the row alone."""
+        key = self._table.current(project, kind, name)
+        return key if key and os.path.exists(self._path(project, kind, name, key)) else ""
 
     def _drop_superseded(self, project: str, kind: str, name: str, current: str) -> None:
         used = self._in_use()

@@ -93,3 +93,16 @@ def test_no_name_leads_outside(files: FileStore, tmp_path: Path, name: str) -> N
     (path,) = kept(tmp_path)
     assert path.parent.parent == tmp_path / "files" / "p" / "secret"
     assert files.read(key, name) == b"x"
+
+
+def test_a_removal_that_was_killed_leaves_nothing_that_counts(files: FileStore, tmp_path: Path) -> None:
+    config = files.put("p", "config", "web", b"hello")
+    secret = files.resolve_secret("p", "key", None, Generate(length=8), create=True)
+    for path in kept(tmp_path):
+        path.unlink()  # the rows are still there
+    assert files.names("p", "config") == []
+    assert files.put("p", "config", "web", b"hello") == config
+    assert files.read(config, "web") == b"hello"
+    again = files.resolve_secret("p", "key", None, Generate(length=8), create=True)
+    assert again != secret
+    assert len(files.read(again, "key")) == 8
