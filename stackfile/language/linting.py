@@ -242,3 +242,40 @@ def _memory(tree: Mapping) -> Said:
         limited = isinstance(limits, dict) and "memory" in limits
         if "mem_limit" not in service.entries and not limited and isinstance(services, Mapping):
             yield services.keys[name].place, f"{name} has no memory limit"
+
+
+@rule("unhealthy-dependency", "note", "the service starts before what it needs is ready", "condition: service_healthy")
+def _dependency(tree: Mapping) -> Said:
+    checked = {name for name, service in _services(tree) if "healthcheck" in service.entries}
+    for name, service in _services(tree):
+        for item in _items(service, "depends_on"):
+            if _text(item) in checked:
+                yield item.place, f"{name} does not wait until {_text(item)} is healthy"
+
+
+@rule("unused", "note", "what nobody uses misleads who reads", "remove it, or name it in a service")
+def _unused(tree: Mapping) -> Said:
+    sections = ("networks", "volumes", "secrets", "configs")
+    users = [node for key, node in tree.entries.items() if key not in sections]
+    # Any mention elsewhere counts, in a template too: better to say nothing than something wrong.
+    words = set(re.findall(r"[\w.-]+", " ".join(text for node in users for text in _mentions(node))))
+    for section in sections:
+        declared = tree.get(section)
+        if not isinstance(declared, Mapping):
+            continue
+        for name in declared.entries:
+            if name != "default" and name not in words and not declared.keys[name].template:
+                yield declared.keys[name].place, f"nobody uses {section}.{name}"
+
+
+def _mentions(node: Node) -> Iterator[str]:
+    """All texts of a tree, keys and values."""
+    if isinstance(node, Mapping):
+        for key, child in node.entries.items():
+            yield key
+            yield from _mentions(child)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from _mentions(item)
+    else:
+        yield node.text

@@ -47,11 +47,21 @@ def test_rules(rule: str, tmp_path: Path) -> None:
     assert found(tmp_path, "\n".join(ignored), rule) == []
 
 
+def test_rules_of_several_resources(tmp_path: Path) -> None:
+    base = "services:\n  a: {image: 'x:1', healthcheck: {test: [CMD, x]}}\n  b:\n    image: x:1\n"
+    assert found(tmp_path, base + "    depends_on: [a]\n", "unhealthy-dependency") == [(5, 18)]
+    waits = base + "    depends_on: {a: {condition: service_healthy}}\n"
+    assert found(tmp_path, waits, "unhealthy-dependency") == []
+    assert found(tmp_path, base + "    volumes: ['v:/v']\nvolumes: {v: {}, w: {}}\n", "unused") == [(6, 18)]
+
+
 def test_version(tmp_path: Path) -> None:
     text = "services: {web: {image: 'x:1'}}\n"
     assert found(tmp_path, "version: '3'\n" + text, "obsolete-version") == [(1, 1)]
     assert found(tmp_path, text, "obsolete-version") == []
-    assert {rule.id for rule in lint_rules()} == {*CASES, "obsolete-version"}
+    assert {rule.id for rule in lint_rules()} == {
+        *CASES, "obsolete-version", "unhealthy-dependency", "unused",
+    }  # fmt: skip
 
 
 def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
