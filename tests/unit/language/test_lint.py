@@ -55,6 +55,11 @@ def test_rules_of_several_resources(tmp_path: Path) -> None:
     assert found(tmp_path, base + "    volumes: ['v:/v']\nvolumes: {v: {}, w: {}}\n", "unused") == [(6, 18)]
 
 
+def test_secrets_of_variables_are_not_in_the_file(tmp_path: Path) -> None:
+    text = file_of("environment: {DB_PASSWORD: '${P:-set}'}")
+    assert found(tmp_path, text, "secret-in-environment") == []
+
+
 def test_version(tmp_path: Path) -> None:
     text = "services: {web: {image: 'x:1'}}\n"
     assert found(tmp_path, "version: '3'\n" + text, "obsolete-version") == [(1, 1)]
