@@ -67,8 +67,7 @@ class Lifecycle:
     async def start(self, container: Container) -> bool:
         """False when it was running already. ConflictError for a paused one; errors as Launcher.launch."""
         async with container.lock:
-            if container.removed:
-                raise NotFoundError("container", container.name)
+            container.require()
             if container.state.status == "paused":
                 raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it")
             if container.alive:
@@ -265,7 +264,7 @@ class Lifecycle:
 
     async def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
         """ConflictError (`already-running`) for one that runs, unless `force`: then it is killed first."""
-        if container.state.running:
+        while not await self._removed(container, volumes):
             if not force:
                 raise ConflictError(
                     "already-running",
@@ -273,15 +272,19 @@ class Lifecycle:
                     hint="stop it first, or remove it by force",
                 )
             await self.stop(container, 0.0, "SIGKILL")
-        async with container.lock:
-            if container.alive:
-                raise ConflictError("already-running", f"container {container.name} was started meanwhile")
-            if not container.removed:
-                self._supervision.forget(container)
-                self._containers.delete(container, volumes)
         if not container.spec.auto_remove:
             # Who removes it by hand finds nothing of it afterwards; `--rm` waits for nothing but the end.
             await self._launcher.cleanups.finish(container.id)
+
+    async def _removed(self, container: Container, volumes: bool) -> bool:
+        """Remove it unless it runs: False then. Whoever is starting it is waited for."""
+        async with container.lock:
+            if container.state.running:
+                return False
+            if not container.removed:
+                self._supervision.forget(container)
+                self._containers.delete(container, volumes)
+        return True
 
     # ---- the end
 

@@ -116,7 +116,8 @@ class Networks:
     def remove(self, ref: str) -> None:
         """Raises NotFoundError, ConflictError (`network-in-use`)."""
         record = self.find(ref)
-        users = [c for c in self._registry.all() if c.alive and _is_on(c, record)]
+        # One that is being started has its place already, and is reachable before it runs.
+        users = [c for c in self._registry.all() if (c.alive or c.reachable) and _is_on(c, record)]
         if users:
             raise ConflictError(
                 "network-in-use",

@@ -8,7 +8,7 @@ from typing import Any
 
 from stackfile import wire
 from stackfile.engines.embedded import names
-from stackfile.errors import ConflictError
+from stackfile.errors import ConflictError, NotFoundError
 from stackfile.model import labels
 from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, ExitStatus, PublishedPort
 from stackfile.store.rows import ContainerRow
@@ -75,6 +75,11 @@ class Container:
         return ExitStatus(
             exit_code=state.exit_code, error=state.error, oom_killed=state.oom_killed, known=state.exit_known
         )
+
+    def require(self) -> None:
+        """For whoever had to wait for the lock. Raises NotFoundError when it was removed meanwhile."""
+        if self.removed:
+            raise NotFoundError("container", self.name)
 
     def notify(self) -> None:
         """Wake everybody who waits for a change."""

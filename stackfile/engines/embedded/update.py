@@ -61,6 +61,7 @@ class Update:
         The name stays unless `spec` has another one; ConflictError (`name-taken`).
         """
         async with container.lock:
+            container.require()
             before = container.spec
             after = replace(spec, name=spec.name or before.name, image=spec.image or before.image)
             if after.name != before.name:
@@ -83,6 +84,7 @@ class Update:
         wanted, before = name.removeprefix("/"), container.name
         names.check_name("container", wanted)
         async with container.lock:
+            container.require()
             self._registry.rename(container, wanted)
             if container.reachable:
                 await self._discovery.announce(container)
@@ -91,6 +93,7 @@ class Update:
     async def connect(self, container: Container, ref: str, attachment: Attachment) -> None:
         """Add a network. ConflictError when it is there already or the container has no networks of its own."""
         async with container.lock:
+            container.require()
             network = self._networks.find(ref)
             wanted = replace(attachment, network=network.name)
             if any(endpoint.network_id == network.id for endpoint in container.place.endpoints):
@@ -110,6 +113,7 @@ class Update:
     async def disconnect(self, container: Container, ref: str, force: bool) -> None:
         """Take a network away. NotFoundError when the container is not on it (nothing with `force`)."""
         async with container.lock:
+            container.require()
             before = attachments(container)
             if ref == DEFAULT and any(attachment.network == DEFAULT for attachment in before):
                 self._networks.default(container.id)  # of a container that was not started it may not be there
