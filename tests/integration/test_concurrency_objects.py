@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -16,22 +15,20 @@ from tests.integration.daemons import Served, served
 __all__ = ["served"]
 pytestmark = pytest.mark.root
 
-_ROUNDS = 12
+_ROUNDS = 6
 """Names have an x: one of hexadecimal digits alone could begin another container's id."""
 
 
 class Api:
-    """Docker's API, many requests at once; every answer is counted by its status."""
+    """Docker's API, many requests at once."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self.bad: list[str] = []
-        self.statuses: Counter[int] = Counter()
 
     async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         async with self._session.request(method, f"http://engine/{path}", json=body) as answer:
             text = await answer.text()
-            self.statuses[answer.status] += 1
             if answer.status >= 500:
                 self.bad.append(f"{method} {path}: {answer.status} {text}")
             return answer.status, json.loads(text) if text.strip() else None
@@ -99,7 +96,8 @@ async def _names(api: Api) -> None:
         api.ask("POST", "networks/bridge/connect", {"Container": "x-r"}),
     )
     # The engine takes them in the order in which they arrive, mostly that of the list.
-    assert statuses[0] in (400, 404) and statuses[1] in (204, 409), statuses
+    _allowed(statuses[:1], 400, 404)
+    _allowed(statuses[1:2], 204, 409)
     for name in "rt":
         await api.ask("DELETE", f"containers/x-{name}?force=1")
         assert (await api.create(f"x-{name}"))[0] == 201, name
@@ -150,7 +148,9 @@ async def _volumes(api: Api) -> None:
     _allowed(statuses, 201, 204, 404, 409)
     assert (await api.ask("GET", "volumes/vol"))[0] == 200
     started = await api.together(
-        api.ask("POST", "containers/x-v/start"), api.ask("POST", "containers/x-w/start"), api.ask("DELETE", "volumes/vol")
+        api.ask("POST", "containers/x-v/start"),
+        api.ask("POST", "containers/x-w/start"),
+        api.ask("DELETE", "volumes/vol"),
     )
     assert started == [204, 204, 409]
     await api.together(*(api.ask("DELETE", f"containers/x-{name}?force=1&v=1") for name in "vw"))
@@ -195,7 +195,7 @@ def test_late_requests_are_refused_and_nothing_breaks(served: Served) -> None:
     async def follow(session: aiohttp.ClientSession) -> None:
         async with session.get("http://engine/stackfile/v1/events?follow=1", timeout=aiohttp.ClientTimeout()) as answer:
             async for line in answer.content:
-                events.append(json.loads(line))
+                events.append(json.loads(line))  # noqa: PERF401
 
     async def main() -> None:
         connector = aiohttp.UnixConnector(served.box.settings.socket, limit=0)
@@ -212,12 +212,11 @@ def test_late_requests_are_refused_and_nothing_breaks(served: Served) -> None:
             await _ports(api, 23411)
             assert not api.bad, "\n".join(api.bad)
             assert (await api.ask("GET", "containers/json?all=1"))[1] == []
-            _, last = await api.ask("POST", "volumes/create", {"Name": "last"})
+            await api.ask("POST", "volumes/create", {"Name": "last"})
             async with asyncio.timeout(20):
                 while not events or events[-1]["id"] != "last":
                     await asyncio.sleep(0.02)
             reader.cancel()
-            print(api.statuses, len(events))
 
     asyncio.run(main())
     sequences = [event["sequence"] for event in events]
