@@ -186,7 +186,7 @@ def test_who_goes_away_makes_room_for_the_next(crowd: tuple[Box, Client]) -> Non
     assert _ended(client, killed.job) == "cancelled"
     pressed.process.send_signal(signal.SIGINT)
     assert (pressed.end(), pressed.result) == (130, "cancelled")
-    assert [job.status for job in client.jobs()][-4:] == ["running", "cancelled", "cancelled", "waiting"]
+    assert Counter(job.status for job in client.jobs()) == {"running": 1, "cancelled": 2, "waiting": 1}
 
     running.process.kill()
     assert _ended(client, running.job) == "cancelled"
