@@ -1,0 +1,196 @@
+"""`python -m tests.soak [--minutes N] [--seed N]`: prints the figures; exit 1 when something was wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stackfile import api
+from stackfile.supervisor.view import complete
+from tests import leaks
+from tests.conftest import Box, own_settings
+from tests.integration.crowds import own
+from tests.integration.quickstart import free_port, get
+from tests.soak import work
+from tests.soak.measure import Series, not_flat, processes, sample
+from tests.soak.stacks import NAMES, SoakStack
+from tests.soak.work import Site
+
+ROUND = 20.0
+"""Seconds of work between two quiet points."""
+THREADS_PER_STACK = 2
+
+
+class Soak:
+    """One soak, from the first `up` to the leak test."""
+
+    def __init__(self, box: Box, seed: int) -> None:
+        self.box = box
+        self.chance = random.Random(seed)
+        ports: set[int] = set()
+        while len(ports) < len(NAMES):
+            ports.add(free_port())
+        self.stacks = [SoakStack(name, box.directory / name, port) for name, port in zip(NAMES, ports, strict=True)]
+        self.sites = [Site(box, random.Random(self.chance.random())) for _ in NAMES for _ in range(THREADS_PER_STACK)]
+        self.series: dict[str, Series] = {}
+        self.wrong: list[str] = []
+        self.pids: dict[str, int] = {}
+        self.watch = leaks.Watch((), ())
+        self.before: leaks.Lists = {}
+        self.begin = 0.0
+
+    def run(self, minutes: float) -> None:
+        self.prepare()
+        self.begin = time.monotonic()
+        self.quiet()
+        while time.monotonic() < self.begin + 60 * minutes and len(self.wrong) < 10:
+            self.busy(min(ROUND, self.begin + 60 * minutes - time.monotonic()))
+            self.quiet()
+            print(f"{(time.monotonic() - self.begin) / 60:5.1f} min  {self.total().total()} operations, "
+                  f"{len(self.wrong)} wrong", flush=True)  # fmt: skip
+        self.end()
+
+    def total(self) -> Counter[str]:
+        return sum((site.done for site in self.sites), Counter())
+
+    def prepare(self) -> None:
+        """Everything was up once and is down again: what is there then may be there at the end."""
+        self.box.run("daemon", "start")
+        with api.connect(environ=self.box.settings.environment()) as client:
+            client.docker("POST", "networks", "create", value={"Name": "common"})
+        self.all("up")
+        self.all("down", "-v")
+        self.prune()
+        self.watch = self.box.watch()
+        self.before = own(self.watch)
+        self.pids = processes(self.box)
+
+    def all(self, *args: str) -> None:
+        """A command for each stack, at the same time; all have to succeed."""
+        for stack in self.stacks:
+            stack.write()
+        with ThreadPoolExecutor(len(self.stacks)) as pool:
+            list(pool.map(lambda pair: pair[0].run(pair[1], *args, must=True), zip(self.sites, self.stacks)))  # noqa: B905
+
+    def busy(self, seconds: float) -> None:
+        """Random work in threads of each stack's own, until the time is over."""
+        until = time.monotonic() + seconds
+
+        def go_on(site: Site, stack: SoakStack) -> None:
+            while time.monotonic() < until:
+                try:
+                    work.one(site, stack)
+                except Exception as error:
+                    site.wrong.append(f"{stack.name}: {error!r}")
+
+        pairs = zip(self.sites, self.stacks * THREADS_PER_STACK, strict=True)
+        threads = [threading.Thread(target=go_on, args=pair) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def quiet(self) -> None:
+        """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
+        self.all("up")
+        for stack, site in zip(self.stacks, self.sites, strict=False):
+            site.run(stack, "exec", "store", "busybox", "touch", "/tmp/well", must=True)
+        self.all("up")
+        self.prune()
+        self.all("plan", "--exit-code")
+        with api.connect(environ=self.box.settings.environment()) as client:
+            for stack in self.stacks:
+                self.check_count(stack, client)
+                self.check(f"{stack.name} answers", lambda stack=stack: answers(stack))
+        for name, value in sample(self.box).items():
+            self.series.setdefault(name, Series()).points.append(((time.monotonic() - self.begin) / 3600, value))
+        for site in self.sites:
+            self.wrong += site.wrong
+            site.wrong.clear()
+
+    def check_count(self, stack: SoakStack, client: api.Client) -> None:
+        found = [record.spec.name for record in client.containers(stack.name) if record.state.running]
+        if len(found) != stack.count:
+            self.wrong.append(f"{stack.name} has {len(found)} containers, not {stack.count}: {found}")
+
+    def check(self, what: str, test: Callable[[], bool]) -> None:
+        try:
+            if not test():
+                self.wrong.append(f"not so: {what}")
+        except OSError as error:
+            self.wrong.append(f"not so: {what}: {error}")
+
+    def prune(self) -> None:
+        self.box.run("image", "prune", "-f", code=None)
+        self.box.run("system", "settle")
+
+    def end(self) -> None:
+        self.all("down", "-v")
+        self.prune()
+        if left := leaks.leaked(self.before, lambda: own(self.watch), 30):
+            self.wrong.append(f"left over: {left}")
+        if (now := processes(self.box)) != self.pids:
+            self.wrong.append(f"processes of ours were replaced: {self.pids} became {now}")
+        for quantity, series in self.series.items():
+            if why := not_flat(quantity, series):
+                self.wrong.append(why)
+        for path in sorted(Path(self.box.settings.run).glob("*.log")):
+            text = path.read_text(errors="replace")
+            if "Traceback" in text or " ERROR " in text:
+                self.wrong.append(f"{path.name} has errors: {text[max(0, text.find('Traceback') - 500) :][:3000]}")
+
+    def report(self) -> None:
+        """The table of figures."""
+        print(f"\n{'':26}{'begin':>10}{'warm':>10}{'end':>10}{'growth':>10}")
+        for name, series in sorted(self.series.items()):
+            values = [value for _, value in series.points]
+            print(f"{name:26}{values[0]:10.0f}{series.late[0][1]:10.0f}{values[-1]:10.0f}{series.growth:10.0f}")
+        refused = sum((site.refused for site in self.sites), Counter[str]())
+        print(f"\noperations: {self.total().total()}: {dict(self.total())}\nrefused in between: {dict(refused)}")
+        print(f"quiet points: {len(next(iter(self.series.values())).points)}; wrong: {len(self.wrong)}")
+        for text in self.wrong:
+            print(f"- {text}")
+
+
+def answers(stack: SoakStack) -> bool:
+    """Whether all requests to its port are answered."""
+    return all(get(stack.port).strip() for _ in range(20))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
+    given = parser.parse_args()
+    here = os.getcwd()
+    complete()
+    os.chdir(here)
+    print(f"seed {given.seed}", flush=True)
+    directory = Path(tempfile.mkdtemp(prefix="sf-soak-", dir="/var/tmp"))
+    (directory / "work").mkdir()
+    box = Box(own_settings(directory), directory / "work", {"STACKFILE_LOG_LEVEL": "info"})
+    soak = Soak(box, given.seed)
+    try:
+        soak.run(given.minutes)
+        soak.report()
+        box.run("daemon", "stop", "--force", code=None)
+        box.close()
+    finally:
+        for pid in reversed(leaks.descendants([box.supervisor] if box.supervisor else [])):
+            os.kill(pid, 9)
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if soak.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
