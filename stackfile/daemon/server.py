@@ -72,9 +72,9 @@ class HttpServer:
             return await self._run(route, call)
         except asyncio.CancelledError:
             raise
-        except ConnectionError:
+        except ConnectionError as error:
             # The client has gone; nobody is there to be told.
-            raise
+            raise asyncio.CancelledError from error
         except web.HTTPRequestEntityTooLarge:
             return faults.response_of(ActionError("bad-request", f"the body is larger than {BODY_LIMIT} bytes"))
         except StackfileError as error:
@@ -87,8 +87,10 @@ class HttpServer:
 
     def _fault(self, request: web.BaseRequest, error: Exception) -> web.Response:
         if request.writer.output_size > 0:
-            # The head of a stream has been sent: all that is left is to end it short.
-            raise ConnectionResetError(str(error)) from error
+            # The head of a stream has been sent: all that is left is to end it short. Cancelled, and not any other
+            # error, since of those aiohttp writes a traceback into the log.
+            _logger.info("%s %s ended short: %s", request.method, request.rel_url, error)
+            raise asyncio.CancelledError from error
         return faults.response_of(error)
 
     async def _run(self, route: Route, call: Call) -> web.StreamResponse:

@@ -20,6 +20,8 @@ _MESSAGE = 1 << 20
 _LARGE = 128 << 10
 """Requests above this many bytes travel in a memfd."""
 _PATIENCE = 5.0
+_ANSWER = 30.0
+"""Seconds in which the resolver has to do what it is asked for."""
 
 
 class ResolverClient:
@@ -28,7 +30,7 @@ class ResolverClient:
     A daemon that has just started connects, and gives the whole table (`table`) before it changes anything. Keeps the
     table, and sends it again when the resolver has been respawned (which has its sockets from the
     supervisor then). A call returns when the resolver has done it; while the resolver is away calls wait for it, at
-    most 5 s (EngineError `engine-unreachable`).
+    most 5 s (EngineError `engine-unreachable`). One that does not answer is waited for 30 s (ActionError `timeout`).
     """
 
     def __init__(self, path: str) -> None:
@@ -162,12 +164,16 @@ class ResolverClient:
         """Send one request and wait for its answer; answers come in the order of the requests."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        async with self._sending:
-            if self._socket is None:
-                raise ConnectionResetError
-            await self._send(self._socket, request, fds)
-            self._waiting.append(answer)
-        result = await answer
+        try:
+            async with asyncio.timeout(_ANSWER):
+                async with self._sending:
+                    if self._socket is None:
+                        raise ConnectionResetError
+                    await self._send(self._socket, request, fds)
+                    self._waiting.append(answer)
+                result = await answer
+        except TimeoutError as error:
+            raise ActionError("timeout", f"resolver: {request['do']} took longer than {_ANSWER:g} s") from error
         if "error" in result:
             raise ActionError("internal", f"resolver: {request['do']}", cause=result["error"])
         return result["ok"]

@@ -112,6 +112,8 @@ class Up:
             credentials=self._credentials,
         )
         async with self._slots:
+            if self._job.interrupted:
+                raise Interrupted("interrupted")  # while it waited for its turn
             result = await self._provider.execute(work, handle.progress)
         if result.image:
             known = self._context.knowledge

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -189,6 +190,22 @@ async def _ports(api: Api, port: int) -> None:
     await api.together(*(api.ask("DELETE", f"containers/x-{name}?force=1") for name in names))
 
 
+async def _readers_leave(session: aiohttp.ClientSession, api: Api) -> None:
+    """Clients of a stream that go away in the middle of it are no errors."""
+    await api.create("x-log", Cmd=["yes"])
+    await api.ask("POST", "containers/x-log/start")
+    path = "http://engine/containers/x-log/logs?stdout=1&follow=1"
+
+    async def leave() -> None:
+        async with session.get(path) as answer:
+            assert await answer.content.readany()
+            answer.close()
+
+    for _ in range(5):
+        await asyncio.gather(*(leave() for _ in range(6)))
+    await api.ask("DELETE", "containers/x-log?force=1")
+
+
 def test_late_requests_are_refused_and_nothing_breaks(served: Served) -> None:
     events: list[dict[str, Any]] = []
 
@@ -210,6 +227,7 @@ def test_late_requests_are_refused_and_nothing_breaks(served: Served) -> None:
 
             await asyncio.gather(*(repeated(scene) for scene in scenes))
             await _ports(api, 23411)
+            await _readers_leave(session, api)
             assert not api.bad, "\n".join(api.bad)
             assert (await api.ask("GET", "containers/json?all=1"))[1] == []
             await api.ask("POST", "volumes/create", {"Name": "last"})
@@ -221,3 +239,5 @@ def test_late_requests_are_refused_and_nothing_breaks(served: Served) -> None:
     asyncio.run(main())
     sequences = [event["sequence"] for event in events]
     assert sequences == list(range(sequences[0], sequences[0] + len(sequences))), "a gap or a double"
+    written = Path(served.box.settings.run, "daemon.log").read_text()
+    assert " ERROR " not in written, written

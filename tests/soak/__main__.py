@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,7 +68,7 @@ class Soak:
         with api.connect(environ=self.box.settings.environment()) as client:
             client.docker("POST", "networks", "create", value={"Name": "common"})
         self.all("up")
-        self.all("down", "-v")
+        self.all("down", "-v", "--rmi", "all")
         self.prune()
         self.watch = self.box.watch()
         self.before = own(self.watch)
@@ -111,7 +110,7 @@ class Soak:
         with api.connect(environ=self.box.settings.environment()) as client:
             for stack in self.stacks:
                 self.check_count(stack, client)
-                self.check(f"{stack.name} answers", lambda stack=stack: answers(stack))
+                self.check_answers(stack)
         for name, value in sample(self.box).items():
             self.series.setdefault(name, Series()).points.append(((time.monotonic() - self.begin) / 3600, value))
         for site in self.sites:
@@ -123,19 +122,20 @@ class Soak:
         if len(found) != stack.count:
             self.wrong.append(f"{stack.name} has {len(found)} containers, not {stack.count}: {found}")
 
-    def check(self, what: str, test: Callable[[], bool]) -> None:
+    def check_answers(self, stack: SoakStack) -> None:
+        """All requests to its port are answered."""
         try:
-            if not test():
-                self.wrong.append(f"not so: {what}")
+            if not all(get(stack.port).strip() for _ in range(20)):
+                self.wrong.append(f"{stack.name} answers with nothing")
         except OSError as error:
-            self.wrong.append(f"not so: {what}: {error}")
+            self.wrong.append(f"{stack.name} does not answer: {error}")
 
     def prune(self) -> None:
         self.box.run("image", "prune", "-f", code=None)
         self.box.run("system", "settle")
 
     def end(self) -> None:
-        self.all("down", "-v")
+        self.all("down", "-v", "--rmi", "all")
         self.prune()
         if left := leaks.leaked(self.before, lambda: own(self.watch), 30):
             self.wrong.append(f"left over: {left}")
@@ -162,11 +162,6 @@ class Soak:
             print(f"- {text}")
 
 
-def answers(stack: SoakStack) -> bool:
-    """Whether all requests to its port are answered."""
-    return all(get(stack.port).strip() for _ in range(20))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
@@ -183,9 +178,8 @@ def main() -> int:
     try:
         soak.run(given.minutes)
         soak.report()
-        box.run("daemon", "stop", "--force", code=None)
-        box.close()
     finally:
+        box.close()
         for pid in reversed(leaks.descendants([box.supervisor] if box.supervisor else [])):
             os.kill(pid, 9)
         shutil.rmtree(directory, ignore_errors=True)

@@ -18,6 +18,8 @@ MEMORY_PER_HOUR = 4 * 1024
 """KiB by which a process may grow in an hour, at most; and what a process of some size may vary is added."""
 NOISE = 1024
 """KiB of memory between samples that say nothing: a heap's arenas, pages of a database."""
+CAPS = {"state.db": 24 * 1024, "run.db": 12 * 1024, "logs of ours": 2 * 1024}
+"""KiB that a database with its journal, which both stop growing at some size, and our own logs may have at most."""
 FDS = 2
 """Descriptors that may come and go: a connection that has not yet ended, a database's journal."""
 
@@ -87,7 +89,10 @@ def _tree(root: str) -> float:
 
 def not_flat(quantity: str, series: Series) -> str:
     """Why a quantity is not flat; "" when it is."""
-    kind = quantity.partition(" ")[0]
+    kind, _, name = quantity.partition(" ")
+    if name in CAPS:
+        largest = max(value for _, value in series.points)
+        return f"{quantity}: {largest:.0f} KiB, allowed are {CAPS[name]}" if largest > CAPS[name] else ""
     if len(series.late) < 4:
         return ""
     hours = series.late[-1][0] - series.late[0][0]

@@ -94,11 +94,7 @@ def follow(site: Site, stack: SoakStack) -> None:
 
 
 def look(site: Site, stack: SoakStack) -> None:
-    site.run(stack, site.chance.choice(("ps", "drift", "logs", "stats", "top", "plan")), *_once(site))
-
-
-def _once(site: Site) -> tuple[str, ...]:
-    return ()
+    site.run(stack, site.chance.choice(("ps", "drift", "logs", "top", "plan")))
 
 
 def restart(site: Site, stack: SoakStack) -> None:

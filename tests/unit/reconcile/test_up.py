@@ -277,6 +277,24 @@ def test_an_interrupt_finishes_what_is_under_way_and_starts_nothing_new() -> Non
     run(scenario)
 
 
+def test_after_an_interrupt_nothing_has_its_turn() -> None:
+    async def scenario(provider: MemoryProvider, reconciler: Reconciler) -> None:
+        provider.gates = {"image.app": asyncio.Event(), "network.default": asyncio.Event()}
+        job = reconciler.up(STACK, UpOptions(parallel=1))
+        while not (begun := provider.begun()):
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)  # the others wait for their turn by now
+        job.interrupt()
+        for gate in provider.gates.values():
+            gate.set()
+        end = (await events(job))[-1]
+        assert end.status == "cancelled"
+        assert (len(begun), provider.begun()) == (1, begun)
+
+    run(scenario)
+
+
 def test_an_interrupt_ends_waits_for_health() -> None:
     async def scenario(provider: MemoryProvider, reconciler: Reconciler) -> None:
         provider.health_gates = {"store": asyncio.Event()}
