@@ -101,9 +101,11 @@ class Soak:
 
     def quiet(self) -> None:
         """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
-        self.all("up")
         for stack, site in zip(self.stacks, self.sites, strict=False):
-            site.run(stack, "exec", "store", "busybox", "touch", "/tmp/well", must=True)
+            stack.write()
+            site.run(stack, "up", "-d")
+            site.run(stack, "exec", "store", "busybox", "touch", "/tmp/well")
+        time.sleep(3)  # by then a check has seen that it is well
         self.all("up")
         self.prune()
         self.all("plan", "--exit-code")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from stackfile.daemon import responses
+from stackfile.daemon.closing import closing
 from stackfile.daemon.dockerjson import commit, pathstat
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.errors import ActionError
@@ -62,8 +63,9 @@ async def _send(call: Call, data: AsyncIterator[bytes], headers: dict[str, str])
     response = web.StreamResponse(headers={**responses.HEADERS, **headers, "Content-Type": _TAR})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
-    async for chunk in data:
-        await response.write(chunk)
+    async with closing(data) as chunks:
+        async for chunk in chunks:
+            await response.write(chunk)
     return response
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from stackfile import wire
 from stackfile.daemon import responses
 from stackfile.daemon.batch import Batch
+from stackfile.daemon.closing import closing
 from stackfile.daemon.dockerjson import times
 from stackfile.daemon.frames import frame
 from stackfile.daemon.hijack import take_over
@@ -30,7 +31,7 @@ async def attach(call: Call) -> web.StreamResponse:
     stdout, stderr = call.flag("stdout"), call.flag("stderr")
     if not call.flag("stream"):
         lines = engine.container_logs(record.id, LogQuery(stdout=stdout, stderr=stderr))
-        return await take_over(call.request, lambda session: _send(session.write, lines, record.spec.tty))
+        return await take_over(call.request, lambda session: send(session.write, lines, record.spec.tty))
     stdin = call.flag("stdin") and record.spec.stdin_open
     attaching = engine.container_attach(record.id, stdin=stdin, stdout=stdout, stderr=stderr, logs=call.flag("logs"))
     streams = await opened(attaching, close)
@@ -49,16 +50,17 @@ async def logs(call: Call) -> web.StreamResponse:
     tty = record.spec.tty
     response = await responses.stream(call.request, responses.RAW if tty else responses.MULTIPLEXED)
     lines = engine.container_logs(record.id, query)
-    await _send(response.write, lines, tty, stamped=call.flag("timestamps"))
+    await send(response.write, lines, tty, stamped=call.flag("timestamps"))
     return response
 
 
 Write = Callable[[bytes], Awaitable[None]]
 
 
-async def _send(write: Write, lines: AsyncIterator[LogChunk], tty: bool, *, stamped: bool = False) -> None:
-    async with Batch(write) as batch:
-        async for line in lines:
+async def send(write: Write, lines: AsyncIterator[LogChunk], tty: bool, *, stamped: bool = False) -> None:
+    """Write lines as Docker does, `stamped` with their times, in frames but for a terminal. Errors of `write`."""
+    async with closing(lines) as found, Batch(write) as batch:
+        async for line in found:
             data = f"{times.rfc3339(line.time_ns)} ".encode() + line.data if stamped else line.data
             await batch.add(data if tty else frame(line.stream, data))
 

@@ -16,6 +16,7 @@ from stackfile.daemon.dockerjson import values
 from stackfile.daemon.dockerjson.image import familiar
 from stackfile.daemon.faults import docker_message
 from stackfile.daemon.routes.docker_archives import import_image
+from stackfile.daemon.closing import closing
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.daemon.transfers import Ended
 from stackfile.errors import ActionError, NotFoundError, StackfileError
@@ -77,10 +78,10 @@ async def save(call: Call, names: Sequence[str], compress: str = "") -> web.Stre
     if not names:
         raise ActionError("bad-request", "no image is named")
     chunks = await call.services.engine.image_save(names, compress=compress)
-    # Not aclosing(): the engine promises an iterator, and only a generator can be closed.
-    response = await responses.stream(call.request, "application/x-tar")
-    async for chunk in chunks:
-        await response.write(chunk)
+    async with closing(chunks) as found:
+        response = await responses.stream(call.request, "application/x-tar")
+        async for chunk in found:
+            await response.write(chunk)
     return response
 
 

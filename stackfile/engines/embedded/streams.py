@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 from stackfile.engines.embedded import readiness
 from stackfile.engines.embedded.core import Core
@@ -176,8 +177,9 @@ class Streams:
             try:
                 async for chunk in _lines(follower.history(_query(query))):
                     yield chunk
-                async for chunk in _rest(follower, container, query):
-                    yield chunk
+                async with aclosing(_rest(follower, container, query)) as rest:
+                    async for chunk in rest:
+                        yield chunk
             finally:
                 follower.close()
         finally:
@@ -211,7 +213,7 @@ async def _lines(found: Iterator[Chunk]) -> AsyncIterator[LogChunk]:
             await asyncio.sleep(0)
 
 
-async def _rest(follower: LogFollower, container: Container, query: LogQuery) -> AsyncIterator[LogChunk]:
+async def _rest(follower: LogFollower, container: Container, query: LogQuery) -> AsyncGenerator[LogChunk, None]:
     async def finish() -> None:
         while container.state.running and not container.removed:
             await container.changed.wait()
