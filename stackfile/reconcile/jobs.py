@@ -64,6 +64,11 @@ class Job:
     async def until_interrupted(self) -> None:
         await self._interrupt.wait()
 
+    def begin(self) -> None:
+        """It has its turn: what waits for it now counts from here."""
+        self.status = RUNNING
+        self.started_ns = self._clock()
+
     def emit(self, event: JobEvent) -> None:
         """Append an event; sequence (from 1) and time are set here."""
         self._events.append(replace(event, sequence=len(self._events) + 1, time_ns=self._clock()))
@@ -158,7 +163,7 @@ class JobManager:
                 interrupt.cancel()
             if job.interrupted:
                 return Outcome(status=CANCELLED, error=cancelled())
-        job.status = RUNNING
+        job.begin()
         return None
 
     def _waiting_event(self, job: Job, holder: Job) -> JobEvent:

@@ -12,11 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from stackfile.daemon import responses, transfers
+from stackfile.daemon.closing import closing
 from stackfile.daemon.dockerjson import values
 from stackfile.daemon.dockerjson.image import familiar
 from stackfile.daemon.faults import docker_message
 from stackfile.daemon.routes.docker_archives import import_image
-from stackfile.daemon.closing import closing
 from stackfile.daemon.routing import DOCKER, Call, Table
 from stackfile.daemon.transfers import Ended
 from stackfile.errors import ActionError, NotFoundError, StackfileError

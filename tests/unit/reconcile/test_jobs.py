@@ -77,6 +77,28 @@ def test_the_second_job_of_a_project_waits_and_says_for_whom() -> None:
     run(scenario)
 
 
+def test_who_waits_hears_for_how_long_the_other_has_run() -> None:
+    async def main() -> None:
+        now = 0
+        manager = JobManager(clock=lambda: now * 1_000_000_000)
+        gates = [asyncio.Event(), asyncio.Event()]
+        jobs_ = [manager.start("up", "p", held(gate)) for gate in gates]
+        await asyncio.sleep(0)
+        now = 7
+        gates[0].set()
+        await events(jobs_[0])
+        while jobs_[1].status != "running":
+            await asyncio.sleep(0)
+        now = 9
+        third = manager.start("up", "p", quick).events()
+        await anext(third)
+        assert "since 2 s" in (await anext(third)).message, "not since it was asked for"
+        gates[1].set()
+        assert [event.type async for event in third] == ["note", "end"]
+
+    asyncio.run(main())
+
+
 def test_jobs_of_a_project_run_in_the_order_they_came() -> None:
     async def scenario(manager: JobManager) -> None:
         order: list[str] = []
