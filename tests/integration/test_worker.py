@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,8 +177,8 @@ def test_siblings_share_nothing(pool: Workers) -> None:
 # ---- signals
 
 
-def waiting(pool: Workers, text: str) -> subprocess.Popen[str]:
-    process = pool.popen(text)
+def waiting(pool: Workers, text: str, **options: Any) -> subprocess.Popen[str]:
+    process = pool.popen(text, **options)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     return process
@@ -235,7 +236,9 @@ finally:
 
 
 def test_stopping_stops_the_worker(pool: Workers) -> None:
-    process = waiting(pool, "import time; print('up', flush=True); time.sleep(3); code = 4")
+    # In a group of its own, whose parent is in the same session: a group without such a parent cannot be stopped.
+    program = "import time; print('up', flush=True); time.sleep(3); code = 4"
+    process = waiting(pool, program, process_group=0)
     (worker,) = pool.children()
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: state(process.pid) == "T")

@@ -15,9 +15,10 @@ def test_names_of_the_package() -> None:
 
 def test_names_of_the_api() -> None:
     assert dir(api) == [
-        "Client", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader", "Warned",
-        "apply", "config", "configuration", "connect", "error_from_plain", "from_document", "graph", "last_change",
-        "load", "plan", "read_plan", "text_of", "to_document", "to_plain",
+        "Client", "Form", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader",
+        "Rule", "Warned", "apply", "config", "configuration", "connect", "environment", "error_from_plain",
+        "from_document", "graph", "last_change", "lint", "lint_rules", "load", "plan", "read_plan", "schema",
+        "settings", "text_of", "to_document", "to_plain", "variables",
     ]  # fmt: skip
 
 
