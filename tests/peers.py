@@ -110,9 +110,11 @@ def dockerd(directory: Path, *, own_network: bool = True) -> Iterator[Docker]:
         for mount in reversed(_mounts_below(str(directory))):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         shutil.rmtree(directory, ignore_errors=True)
-        for group in Path("/sys/fs/cgroup").glob(f"**/stackfile-peer-{os.getpid()}"):
-            with contextlib.suppress(OSError):
-                group.rmdir()
+        name = f"stackfile-peer-{os.getpid()}"
+        for base, names, _ in os.walk("/sys/fs/cgroup"):  # not glob: others' groups vanish meanwhile
+            if name in names:
+                with contextlib.suppress(OSError):
+                    os.rmdir(f"{base}/{name}")
 
 
 def _mounts_below(directory: str) -> list[str]:
