@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import json
 import os
 import shutil
@@ -47,9 +49,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+@functools.cache
+def _block() -> int:
+    """64 numbers that no other process of tests on this machine has now: a lock is held until this one ends."""
+    for step in range(64):
+        block = (os.getpid() + step) % 64
+        held = os.open(f"{tempfile.gettempdir()}/stackfile-tests-{block}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+        else:
+            return block
+    raise AssertionError("64 processes run tests already")
+
+
 def own_settings(directory: Path) -> Settings:
     """Settings that no other engine on this machine shares, with roots below `directory`."""
-    number = (os.getpid() * 8 + next(_numbers)) % 4096
+    number = _block() * 64 + next(_numbers) % 64
     return Settings(
         root=f"{directory}/state",
         run=f"{directory}/run",
