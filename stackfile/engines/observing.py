@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from stackfile.errors import NotFoundError
@@ -24,7 +25,7 @@ async def observe(engine: Engine, name: str, stack: Stack | None, *, evaluate: b
         engine.drift(name),
     )
     observed = Observed(
-        project=project,
+        project=await _with_what_is_kept(engine, project) if project else None,
         containers=tuple(containers),
         networks=tuple(networks),
         volumes=tuple(volumes),
@@ -112,6 +113,20 @@ async def _external_volumes(engine: Engine, stack: Stack) -> list[VolumeRecord]:
 
 
 # ---------------------------------------------------------------- contents
+
+
+async def _with_what_is_kept(engine: Engine, project: Project) -> Project:
+    """The project with the keys of those contents alone that are there: a `down` may have ended half-way."""
+    kept = {f"{kind}.{name}" for kind in ("config", "secret") for name in await engine.file_names(project.name, kind)}
+    keys = {address: key for address, key in project.keys.items() if address in kept or _is_of_others(project, address)}
+    return project if len(keys) == len(project.keys) else replace(project, keys=keys)
+
+
+def _is_of_others(project: Project, address: str) -> bool:
+    """Whether the content of a config or secret is kept by another project."""
+    kind, _, name = address.partition("@")[0].partition(".")
+    resources = getattr(project.stack, f"{kind}s", {})
+    return name in resources and bool(resources[name].external)
 
 
 async def _keys(engine: Engine, stack: Stack, project: Project | None) -> dict[str, str]:

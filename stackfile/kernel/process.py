@@ -64,6 +64,21 @@ def pidfd_open(pid: int) -> int:
         raise KernelError(error.errno or 0, "pidfd_open", str(pid)) from error
 
 
+def pidfd_of(pid: int, started: int) -> int:
+    """A pidfd of the process that has had the pid since `started` (see start_time); -1 when it is gone.
+
+    The pid may be another process's by now: that one is let alone.
+    """
+    try:
+        pidfd = pidfd_open(pid)
+    except KernelError:
+        return -1
+    if start_time(pid) == started:
+        return pidfd
+    os.close(pidfd)
+    return -1
+
+
 def start_time(pid: int) -> int:
     """Field 22 of /proc/<pid>/stat (clock ticks since boot): with the pid it names a process for good.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stackfile.errors import Place
-from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, to_plain
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, at_path
 from stackfile.language.options import LoadOptions, Reader
 
 Said = Iterator[tuple[Place, str]]
@@ -88,11 +88,17 @@ def unsilenced(findings: list[Finding], options: LoadOptions, reader: Reader) ->
     return result
 
 
-def _services(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
+def _placed(tree: Mapping) -> Iterator[tuple[Place, str, Mapping]]:
+    """(place of the name, name, keys) of the services."""
     services = tree.get("services")
-    for name, service in services.entries.items() if isinstance(services, Mapping) else ():
-        if isinstance(service, Mapping):
-            yield name, service
+    if isinstance(services, Mapping):
+        for name, service in services.entries.items():
+            if isinstance(service, Mapping):
+                yield services.keys[name].place, name, service
+
+
+def _services(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
+    return ((name, service) for _, name, service in _placed(tree))
 
 
 def _text(node: Node | None) -> str | None:
@@ -185,10 +191,9 @@ def _published(tree: Mapping) -> Said:
 
 @rule("no-health-check", "note", "nothing says when the service is ready, or no longer", "write a healthcheck:")
 def _health(tree: Mapping) -> Said:
-    services = tree.get("services")
-    for name, service in _services(tree):
-        if "ports" in service.entries and "healthcheck" not in service.entries and isinstance(services, Mapping):
-            yield services.keys[name].place, f"{name} is published and has no health check"
+    for place, name, service in _placed(tree):
+        if "ports" in service.entries and "healthcheck" not in service.entries:
+            yield place, f"{name} is published and has no health check"
 
 
 @rule("host-namespace", "warning", "the container is not apart from the machine", "leave the key out")
@@ -225,25 +230,20 @@ def _version(tree: Mapping) -> Said:
 
 @rule("no-restart-policy", "note", "a service that ends stays ended", "write restart: unless-stopped")
 def _restart(tree: Mapping) -> Said:
-    services = tree.get("services")
-    for name, service in _services(tree):
+    for place, name, service in _placed(tree):
         deploy = service.get("deploy")
         deployed = isinstance(deploy, Mapping) and "restart_policy" in deploy.entries
-        if "restart" not in service.entries and not deployed and isinstance(services, Mapping):
-            yield services.keys[name].place, f"{name} has no restart policy"
+        if "restart" not in service.entries and not deployed:
+            yield place, f"{name} has no restart policy"
 
 
 @rule("no-memory-limit", "note", "one service can take all memory of the machine", "write mem_limit:")
 def _memory(tree: Mapping) -> Said:
-    services = tree.get("services")
-    for name, service in _services(tree):
-        deploy = service.get("deploy")
-        plain = to_plain(deploy) if deploy is not None else None
-        resources = plain.get("resources") if isinstance(plain, dict) else None
-        limits = resources.get("limits") if isinstance(resources, dict) else None
-        limited = isinstance(limits, dict) and "memory" in limits
-        if "mem_limit" not in service.entries and not limited and isinstance(services, Mapping):
-            yield services.keys[name].place, f"{name} has no memory limit"
+    for place, name, service in _placed(tree):
+        limits = at_path(service, ("deploy", "resources", "limits"))
+        limited = isinstance(limits, Mapping) and "memory" in limits.entries
+        if "mem_limit" not in service.entries and not limited:
+            yield place, f"{name} has no memory limit"
 
 
 @rule("unhealthy-dependency", "note", "the service starts before what it needs is ready", "condition: service_healthy")

@@ -5,6 +5,7 @@ Nodes are never changed after they are shared (aliases share them); phases build
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from stackfile.errors import Place
@@ -141,6 +142,13 @@ def kind_of(node: Node) -> str:
         return "a template"
     names = {str: "text", bool: "a boolean", int: "an integer", float: "a number", type(None): "null"}
     return names[type(node.value)]
+
+
+def at_path(tree: Node | None, path: Iterable[str]) -> Node | None:
+    """The node at a path of keys; None where there is none."""
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def to_plain(node: Node) -> object:

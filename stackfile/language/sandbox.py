@@ -92,7 +92,7 @@ class Environment(ImmutableSandboxedEnvironment):
                 raise limit("multiplies text beyond the limit")
         elif operator == "+" and _sized(left) and _sized(right) and len(left) + len(right) > MAX_TEXT:
             raise limit("joins text beyond the limit")
-        elif operator == "**" and _bits(left) * _bits(right, exact=True) > MAX_BITS:
+        elif operator == "**" and isinstance(left, int) and isinstance(right, int) and _too_large(left, right):
             raise limit("computes too large a number")
         elif operator == "%" and isinstance(left, str) and _WIDTH_IN_FORMAT.search(left):
             raise limit("formats text beyond the limit")
@@ -137,11 +137,8 @@ def _format(value: str, *args: Any, **kwargs: Any) -> str:
     return value % (kwargs or args)
 
 
-def _bits(value: Any, exact: bool = False) -> int:
-    """The bits of a number, or with `exact` the number itself, as far as it makes a power large."""
-    if not isinstance(value, int):
-        return 1
-    return abs(value) if exact else max(value.bit_length(), 1)
+def _too_large(base: int, exponent: int) -> bool:
+    return max(base.bit_length(), 1) * abs(exponent) > MAX_BITS
 
 
 def _sized(value: Any) -> bool:

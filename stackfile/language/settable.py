@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackfile.errors import Place
-from stackfile.language.nodes import Mapping, Node, Scalar, to_plain
+from stackfile.language.nodes import Mapping, Node, Scalar, at_path, to_plain
 from stackfile.language.nodes import Sequence as ListNode
 
 DEFAULT = "default"
@@ -80,13 +80,6 @@ def _setting(given: Given, path: tuple[str, ...], node: Node | None, value: Any,
         description=str(rules.get("description", "")),
         constraints={name: rules[name] for name in _CONSTRAINTS if name in rules},
     )
-
-
-def at_path(tree: Node | None, path: Sequence[str]) -> Node | None:
-    """The node at a path of keys."""
-    for name in path:
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def _covers(over: Mapping, path: tuple[str, ...]) -> bool:

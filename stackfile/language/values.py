@@ -22,6 +22,7 @@ from stackfile.language.nodes import (
     Scalar,
     Sequence,
     Template,
+    at_path,
     from_plain,
     kind_of,
     to_plain,
@@ -48,17 +49,10 @@ def assignment(kind: str, text: str, defaults: Mapping | None, read: ReadFile) -
     names = [re.sub(r"\\(.)", r"\1", name) for name in _SEGMENT.findall(path)]
     if not separator or not names:
         raise StackError("bad-value", f"{option} takes PATH=VALUE, not {text!r}", at=place)
-    node = _assigned(option, value, _default_at(defaults, names), place, read)
+    node = _assigned(option, value, at_path(defaults, names), place, read)
     for name in reversed(names):
         node = Mapping({name: node}, {name: Key(place)}, place)
     assert isinstance(node, Mapping)
-    return node
-
-
-def _default_at(defaults: Mapping | None, names: list[str]) -> Node | None:
-    node: Node | None = defaults
-    for name in names:
-        node = node.get(name) if isinstance(node, Mapping) else None
     return node
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -208,7 +207,7 @@ class Containers:
         def look() -> bool:
             if self._recorded_end(child):
                 return False
-            status = process.exit_status(child.pidfd)
+            status = process.exit_status(child.pidfd) if child.pidfd >= 0 else None
             if status is not None:
                 self._end(child, _docker_code(status))
                 return False
@@ -234,9 +233,10 @@ class Containers:
 
     def _end(self, child: Child, status: int, *, reason: str = "", time_ns: int = 0) -> None:
         container = child.container
-        self._loop.remove(child.pidfd)
-        os.close(child.pidfd)
-        child.pidfd = -1
+        if child.pidfd >= 0:
+            self._loop.remove(child.pidfd)
+            os.close(child.pidfd)
+            child.pidfd = -1
         if child.failure is not None:
             self._forget_failed(child)
             return self._answer(child, child.failure)
@@ -278,8 +278,6 @@ class Containers:
         except ProcessLookupError:
             raise ConflictError("not-running", f"container {identity[:12]} is not running") from None
         except OSError as error:
-            if error.errno == errno.EBADF:  # it stands for a process that ended before this shim could open it
-                raise ConflictError("not-running", f"container {identity[:12]} is not running") from None
             raise KernelError(error.errno or 0, "pidfd_send_signal", str(number)) from error
 
     def running(self) -> list[Child]:
@@ -396,15 +394,12 @@ class Containers:
             container.streams.stdin = writers[0] if writers else -1
 
     def _watch(self, child: Child) -> None:
-        """Follow a process by a pidfd, once it is certain that the pid is still its own."""
-        try:
-            child.pidfd = process.pidfd_open(child.pid)
-            if process.start_time(child.pid) == child.start_time:
-                self._loop.add(child.pidfd, lambda _: self._exited(child))
-                return
-        except KernelError:
-            child.pidfd = os.dup(self._null)
-        self._orphaned(child)
+        """Follow a process by a pidfd, while it is there."""
+        child.pidfd = process.pidfd_of(child.pid, child.start_time)
+        if child.pidfd >= 0:
+            self._loop.add(child.pidfd, lambda _: self._exited(child))
+        else:
+            self._orphaned(child)
 
     # ---- handing over
 

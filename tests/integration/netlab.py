@@ -202,6 +202,22 @@ def shell(script: str) -> str:
     return subprocess.run(["sh", "-ec", script], check=True, capture_output=True, text=True).stdout
 
 
+BUSYBOX_STACK = """
+images:
+  base:
+    from: scratch
+    steps:
+      - host: {programs: [busybox]}
+      - run: [busybox, mkdir, -p, /bin]
+      - run: [busybox, --install, -s, /bin]
+x-app: &app
+  image: base
+  command: [sleep, "1000"]
+  stop_grace_period: 0s
+"""
+"""The beginning of stacks whose containers wait for questions: services are `<<: *app` and more."""
+
+
 def state() -> str:
     """Links, rules and settings of this namespace: what must be the same before and after."""
     # Without the carrier (the second word): a wire that was just plugged in gets it a moment later.

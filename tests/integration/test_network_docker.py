@@ -18,29 +18,20 @@ from stackfile.kernel.namespace import fresh
 from stackfile.network import sysctl
 from tests import leaks
 from tests.conftest import Box, own_settings
-from tests.integration.netlab import MACHINE, OTHER, neighbour, shell
+from tests.integration.netlab import BUSYBOX_STACK, MACHINE, OTHER, neighbour, shell
 from tests.integration.netprobe import Question, Service, ask, serving
 from tests.peers import Docker, dockerd
 
 pytestmark = pytest.mark.root
 
-STACK = """
-name: shop
-images:
-  base:
-    from: scratch
-    steps:
-      - host: {programs: [busybox]}
-      - run: [busybox, mkdir, -p, /bin]
-      - run: [busybox, --install, -s, /bin]
-x-app: &app
-  image: base
-  command: [sleep, "1000"]
-  stop_grace_period: 0s
+STACK = (
+    BUSYBOX_STACK
+    + """name: shop
 services:
   web: {<<: *app, ports: ["8080:80", "127.0.0.1:8081:80"]}
   peer: {<<: *app}
 """
+)
 
 
 class Machine:

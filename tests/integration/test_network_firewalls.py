@@ -29,24 +29,14 @@ from stackfile.model.stack import Port
 from stackfile.network import sysctl
 from tests import leaks
 from tests.conftest import Box, own_settings
-from tests.integration.netlab import MACHINE, MACHINE6, OTHER, OTHER6, neighbour, shell, state
+from tests.integration.netlab import BUSYBOX_STACK, MACHINE, MACHINE6, OTHER, OTHER6, neighbour, shell, state
 from tests.integration.netprobe import Question, Service, ask, seen, serving
 
 pytestmark = pytest.mark.root
 
-STACK = """
-images:
-  base:
-    from: scratch
-    steps:
-      - host: {programs: [busybox]}
-      - run: [busybox, mkdir, -p, /bin]
-      - run: [busybox, --install, -s, /bin]
-x-app: &app
-  image: base
-  command: [sleep, "1000"]
-  stop_grace_period: 0s
-services:
+STACK = (
+    BUSYBOX_STACK
+    + """services:
   web:
     <<: *app
     networks: [front]
@@ -74,6 +64,7 @@ networks:
   machine: {external: true, name: host}
   nothing: {external: true, name: none}
 """
+)
 
 DOCKER = """
 table ip filter {

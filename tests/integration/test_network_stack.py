@@ -11,22 +11,11 @@ import pytest
 
 from stackfile.kernel.namespace import inside
 from tests.conftest import Box
+from tests.integration.netlab import BUSYBOX_STACK
 
 pytestmark = pytest.mark.root
 
-STACK = """
-images:
-  base:
-    from: scratch
-    steps:
-      - host: {{programs: [busybox]}}
-      - run: [busybox, mkdir, -p, /bin]
-      - run: [busybox, --install, -s, /bin]
-x-app: &app
-  image: base
-  command: [sleep, "1000"]
-  stop_grace_period: 0s
-services:
+SERVICES = """services:
   web:
     <<: *app
     ports: ["{low}-{high}:80", "[::1]:{six}:80", "{udp}:53/udp"]
@@ -64,7 +53,7 @@ def test_stack_with_every_kind_of_network(box: Box) -> None:
     low, high, six, udp = free_ports(4)
     prefix = box.settings.address_pool6.partition("::")[0]
     values = {"low": low, "high": high, "six": six, "udp": udp, "prefix": prefix}
-    box.stack(STACK.format(mtu=1400, **values))
+    box.stack(BUSYBOX_STACK + SERVICES.format(mtu=1400, **values))
     box.run("up", "-d")
     web = next(entry for entry in box.containers() if entry["service"] == "web")
     (details,) = box.json("container", "inspect", web["id"])
@@ -87,7 +76,7 @@ def test_stack_with_every_kind_of_network(box: Box) -> None:
     assert "up to date" in plan, plan
     box.run("drift", "--exit-code")
     # An option of a network: it is made anew below its containers, which keep running.
-    box.stack(STACK.format(mtu=1300, **values))
+    box.stack(BUSYBOX_STACK + SERVICES.format(mtu=1300, **values))
     assert "mtu" in box.run("plan").stdout
     box.run("up", "-d")
     assert box.run("exec", "peer", "cat", "/sys/class/net/eth0/mtu").stdout.strip() in ("1300", "1500")

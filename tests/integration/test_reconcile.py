@@ -249,6 +249,20 @@ def test_content_that_restarts_keeps_the_container() -> None:
     run(scenario)
 
 
+def test_after_half_a_down_contents_are_stored_again() -> None:
+    async def scenario(world: World) -> None:
+        files = (FileRef(kind="config", source="conf", target="/etc/web.conf"),)
+        wanted = full(files=files)
+        await world.up(wanted)
+        await world.engine.container_remove("p-web-1", force=True)
+        await world.engine.file_remove("p", "config", "conf")  # a `down -v` was interrupted here
+        assert await world.plan(wanted) == ["create config.conf", "create service.web"]
+        await world.up(wanted)
+        assert await world.read("p-web-1", "/etc/web.conf") == await world.read("p-web-2", "/etc/web.conf")
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -10,10 +10,11 @@ import json
 import os
 from typing import Any
 
+from stackfile.cli import private
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context, expand
 from stackfile.cli.output import table
-from stackfile.errors import ActionError, UsageError
+from stackfile.errors import UsageError
 from stackfile.model.stack import Stack
 
 Plain = dict[str, Any]
@@ -97,15 +98,7 @@ def _show(context: Context, arguments: Arguments, text: str) -> None:
     if not path:
         context.console.print(text.rstrip("\n"))
         return
-    full = os.path.join(context.directory, path)
-    part = f"{full}.part"
-    try:
-        # Environments may hold passwords: readable by its owner alone, and whole or not at all.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.rename(part, full)
-    except OSError as error:
-        raise ActionError("action-failed", f"cannot write {path}", cause=error.strerror or str(error)) from error
+    private.write(os.path.join(context.directory, path), path, text)
 
 
 def _names(stack: Stack, plain: Plain, what: str) -> list[str]:

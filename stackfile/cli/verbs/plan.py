@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
+from stackfile.cli import private
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.cli.verbs import up
-from stackfile.errors import ActionError
 from stackfile.model.plan import Plan
 from stackfile.model.stack import Stack
 
@@ -64,17 +63,6 @@ def _saved(context: Context, arguments: Arguments, path: str) -> tuple[Plan, Sta
     reader = RecordingReader()
     stack, options = up.planned(context, arguments, reader)
     document = context.client().plan_to_save(stack, options, reader.contents)
-    _write(os.path.join(context.directory, path), path, document)
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    private.write(os.path.join(context.directory, path), path, text)
     return from_document(document), stack
-
-
-def _write(path: str, shown: str, document: dict[str, Any]) -> None:
-    """Whole or not at all; readable by its owner alone, because environments may hold passwords."""
-    part = f"{path}.part"
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-        os.rename(part, path)
-    except OSError as error:
-        raise ActionError("action-failed", f"cannot write {shown}", cause=error.strerror or str(error)) from error

@@ -6,6 +6,7 @@ import asyncio
 
 from stackfile.engines.embedded import checks
 from stackfile.engines.embedded.checks import MISSING, OK, WARNING, Row
+from stackfile.engines.embedded.checks.network import name_servers
 from stackfile.engines.embedded.core import Core
 
 _DNS = 53
@@ -36,9 +37,7 @@ class Doctor:
 
     def _loop(self) -> list[Row]:
         """A container that is the machine's own name server must not ask us, who ask the machine's."""
-        with open("/etc/resolv.conf", errors="replace") as file:
-            lines = [line.split() for line in file]
-        servers = {words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1}
+        servers = set(name_servers())
         for key in self._core.network.published():
             asked = servers & {key.host_ip} if key.host_ip else {one for one in servers if one.startswith("127.")}
             if key.protocol == "udp" and key.host_port == _DNS and asked:

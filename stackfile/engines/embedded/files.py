@@ -76,7 +76,7 @@ class FileStore:
             if isinstance(part, str):
                 parts.append(part.encode())
                 continue
-            key = self._table.current(project, "secret", part.secret)
+            key = self._kept(project, "secret", part.secret)
             if not key:
                 if create:
                     raise NotFoundError("secret", part.secret, cause=f"secret {name} is composed of it")

@@ -45,6 +45,15 @@ def test_start_time_names_a_process() -> None:
     assert process.start_time(2**30) == 0
 
 
+def test_a_pidfd_is_not_another_process_s() -> None:
+    started = process.start_time(os.getpid())
+    pidfd = process.pidfd_of(os.getpid(), started)
+    assert pidfd >= 0
+    os.close(pidfd)
+    assert process.pidfd_of(os.getpid(), started + 1) == -1, "the pid belongs to a later process"
+    assert process.pidfd_of(2**22 + 1, 1) == -1
+
+
 def test_clone3_gives_a_pidfd() -> None:
     pid, pidfd = process.clone3(0)
     if pid == 0:

@@ -29,10 +29,15 @@ def rows(settings: Settings) -> Iterator[Row]:
     yield from neighbours.rows(settings)
 
 
+def name_servers() -> list[str]:
+    """Addresses that the machine asks (resolv.conf(5))."""
+    lines = [line.split() for line in read("/etc/resolv.conf").splitlines()]
+    return [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+
+
 def _names() -> Row:
     """Servers for the names that are no containers'."""
-    lines = [line.split() for line in read("/etc/resolv.conf").splitlines()]
-    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+    servers = name_servers()
     found = (
         f"asks {', '.join(servers)}"
         if servers
