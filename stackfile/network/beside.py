@@ -34,13 +34,15 @@ class Beside:
         return tuple(map(str, (*closed, *older))), tuple(str(barrier) for barrier in closed if barrier.sealed)
 
     def hindered(self, networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
-        """Those of which another table drops packets, though it would take rules of ours; one look for all."""
+        """Those of which another table drops packets, though it would take rules of ours, or has them where they no
+        longer belong; one look for all."""
         modern = firewall.look(self._kernel, self._ours, ipv6=True)
         older = legacy.look(self._ours, ipv6=True)
         found = []
         for network in networks:
             closed = modern.closed_for(network.interface, ipv6=network.has_ipv6)
-            if not all(b.sealed for b in closed) or older.closed_for(network.interface, ipv6=network.has_ipv6):
+            wrong = not all(barrier.sealed for barrier in closed) or modern.astray(network.interface)
+            if wrong or older.closed_for(network.interface, ipv6=network.has_ipv6):
                 found.append(network)
         return found
 

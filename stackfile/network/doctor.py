@@ -140,11 +140,12 @@ def _others(ours: str, bridges: Mapping[str, bool]) -> list[Check]:
     except KernelError as error:
         return [_refused("forward drop", error, "modprobe nf_tables")]
     older = legacy.look(ours, ipv6=True)
-    closed: dict[str, list[str]] = {str(barrier): [] for barrier, _ in (*modern.found, *older.found.values())}
+    barriers = [*(place.barrier for place in modern.found), *(barrier for barrier, _ in older.found.values())]
+    closed: dict[str, list[str]] = {str(barrier): [] for barrier in barriers}
     for bridge, ipv6 in bridges.items():
         for barrier in (*modern.closed_for(bridge, ipv6=ipv6), *older.closed_for(bridge, ipv6=ipv6)):
             closed[str(barrier)].append(bridge)
-    sealed = {str(barrier) for barrier, _ in modern.found if barrier.sealed}
+    sealed = {str(place.barrier) for place in modern.found if place.barrier.sealed}
     found = [_barrier(name, names, name in sealed) for name, names in closed.items()]
     for version in (4, 6):
         if legacy.in_use(version) and not legacy.program(version):

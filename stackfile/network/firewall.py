@@ -46,8 +46,18 @@ class Barrier:
         return f"{_NAMES[self.family]} {self.table} {self.base}"
 
 
-def barriers(kernel: Nftables, ours: str, *, ipv6: bool) -> list[Barrier]:
-    """Chains at the forward hook that drop what nobody accepts (of IPv6 too on request); `ours` is our own table."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A barrier, the comments of the rules that stand where ours belong, and the rules of its table that may be ours
+    and stand elsewhere: while others load their chains anew, the place is another one for a moment."""
+
+    barrier: Barrier
+    comments: Sequence[str]
+    elsewhere: Sequence[Rule]
+
+
+def look(kernel: Nftables, ours: str, *, ipv6: bool) -> View:
+    """All chains at the forward hook that drop what nobody accepts (of IPv6 too on request); `ours` is our table."""
     found = []
     for family in _FAMILIES if ipv6 else _FAMILIES[:2]:
         for base in _forward(kernel.chains(family), ours):
@@ -56,9 +66,17 @@ def barriers(kernel: Nftables, ours: str, *, ipv6: bool) -> list[Barrier]:
                 rules.setdefault(rule.chain, []).append(rule)
             barrier = _barrier(family, base, rules)
             if barrier is not None:
-                sealed = kernel.owned(family, base.table)
-                found.append(replace(barrier, sealed=sealed))
-    return found
+                found.append(_place(replace(barrier, sealed=kernel.owned(family, base.table)), rules))
+    return View(ours, found)
+
+
+def _place(barrier: Barrier, rules: Mapping[str, list[Rule]]) -> Place:
+    present = rules.get(barrier.chain, [])
+    handles = [rule.handle for rule in present]
+    effective = present[: handles.index(barrier.before)] if barrier.before in handles else present
+    others = {barrier.base, _USER_CHAIN} - {barrier.chain}
+    elsewhere = [rule for chain in others for rule in rules.get(chain, []) if rule.comment]
+    return Place(barrier, [rule.comment for rule in effective], elsewhere)
 
 
 def _barrier(family: Family, base: Chain, rules: Mapping[str, list[Rule]]) -> Barrier | None:
@@ -85,8 +103,11 @@ def _end(rules: Mapping[str, list[Rule]], chain: str, depth: int = 0) -> Rule | 
 
 
 def pass_through(kernel: Nftables, ours: str, bridge: str, *, ipv6: bool) -> None:
-    """Add our two rules for `bridge` at every barrier that does not have them."""
-    for barrier in closed_for(kernel, ours, bridge, ipv6=ipv6):
+    """Add our two rules for `bridge` at every barrier that does not have them; take away those that stand elsewhere."""
+    view = look(kernel, ours, ipv6=ipv6)
+    for rule in view.astray(bridge):
+        _remove(kernel, rule)
+    for barrier in view.closed_for(bridge, ipv6=ipv6):
         if barrier.sealed:
             continue
         rules = [
@@ -117,39 +138,37 @@ def is_guarded(bridge: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The barriers at one moment, each with the comments of the rules that stand where ours belong."""
+    """The barriers at one moment."""
 
     ours: str
-    found: Sequence[tuple[Barrier, Sequence[str]]]
+    found: Sequence[Place]
 
     def closed_for(self, bridge: str, *, ipv6: bool) -> list[Barrier]:
         """Barriers without our rules for `bridge`; those of IPv6 alone count on request."""
         own = mark(self.ours, bridge)
         return [
-            barrier
-            for barrier, comments in self.found
-            if (ipv6 or barrier.family != Family.IPV6) and comments.count(own) < 2
+            place.barrier
+            for place in self.found
+            if (ipv6 or place.barrier.family != Family.IPV6) and place.comments.count(own) < 2
         ]
 
-
-def look(kernel: Nftables, ours: str, *, ipv6: bool) -> View:
-    """All barriers, for the questions of many bridges."""
-    found = []
-    for barrier in barriers(kernel, ours, ipv6=ipv6):
-        present = kernel.rules(barrier.family, barrier.table, barrier.chain)
-        handles = [rule.handle for rule in present]
-        effective = present[: handles.index(barrier.before)] if barrier.before in handles else present
-        found.append((barrier, [rule.comment for rule in effective]))
-    return View(ours, found)
+    def astray(self, bridge: str) -> list[Rule]:
+        """Our rules for `bridge` where they no longer belong."""
+        own = mark(self.ours, bridge)
+        return [rule for place in self.found for rule in place.elsewhere if rule.comment == own]
 
 
 def withdraw(kernel: Nftables, ours: str, bridge: str = "") -> None:
     """Remove our rules for `bridge` (for all of our bridges when empty) from others' tables."""
     for rule in list(_marked(kernel, ours, bridge)):
-        try:
-            kernel.commit([nft.delete_rule(rule.family, rule.table, rule.chain, rule.handle)])
-        except KernelError as error:
-            _LOG.warning("rule %d of %s %s stays: %s", rule.handle, rule.table, rule.chain, error)
+        _remove(kernel, rule)
+
+
+def _remove(kernel: Nftables, rule: Rule) -> None:
+    try:
+        kernel.commit([nft.delete_rule(rule.family, rule.table, rule.chain, rule.handle)])
+    except KernelError as error:
+        _LOG.warning("rule %d of %s %s stays: %s", rule.handle, rule.table, rule.chain, error)
 
 
 def _marked(kernel: Nftables, ours: str, bridge: str) -> Iterator[Rule]:

@@ -342,6 +342,22 @@ def test_administrators_rules_come_before_ours(lab: Lab) -> None:
     assert rules == ["ip", "iifname", "oifname", "counter"]
 
 
+def test_rules_that_stand_in_the_wrong_chain_go_to_the_right_one(lab: Lab) -> None:
+    """While Docker starts anew nothing leads to its chain for a moment, and our rules go where they then belong."""
+    load(DOCKER)
+    network = lab.network(1)
+    before = shell("nft list ruleset")
+    shell("nft flush chain ip filter FORWARD")
+    assert lab.manager.hindered([network]) == [network]
+    lab.manager.create(network)
+    assert shell("nft list chain ip filter FORWARD").count("stackfile stackfile-test") == 2
+    shell("nft add rule ip filter FORWARD counter jump DOCKER-USER")
+    assert lab.manager.hindered([network]) == [network]
+    lab.manager.create(network)
+    assert shell("nft list ruleset") == before
+    assert lab.manager.hindered([network]) == []
+
+
 def test_table_that_takes_no_rules_of_others(lab: Lab) -> None:
     """As firewalld's with NftablesTableOwner: nobody but its owner may mend that, so it is told, and not tried."""
     rules = FIREWALLD.replace("add table inet firewalld\n", "add table inet firewalld { flags owner; }\n")
