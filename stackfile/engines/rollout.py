@@ -19,6 +19,8 @@ from stackfile.provider.engine import Engine, LogQuery, Progress
 TAIL = 20
 _BESIDE = ".new"
 """Ends the name of a successor until it takes over."""
+_AWAY = ".old"
+"""Ends the name of a predecessor from then on."""
 
 
 async def replace_container(
@@ -45,6 +47,7 @@ async def replace_container(
             await engine.container_start(identity)
             await readiness.healthy(engine, identity, timeout)
         return identity
+    old = await _in_its_place(engine, old, spec.name)
     new = await _create_beside(engine, old, spec)
     if start:
         was_running = old.state.running
@@ -73,11 +76,27 @@ async def _get(engine: Engine, ref: str) -> ContainerRecord | None:
         return None
 
 
+async def _in_its_place(engine: Engine, old: ContainerRecord, name: str) -> ContainerRecord:
+    """One that became the current one when its own replacement was cut short has a successor's name still."""
+    if old.spec.name != f"{name}{_BESIDE}":
+        return old
+    predecessor = await _get(engine, name)
+    if predecessor is not None and not predecessor.state.running:
+        await engine.container_remove(predecessor.id, force=True)
+    await engine.container_rename(old.id, name)
+    return await engine.container_get(old.id)
+
+
+async def _vacate(engine: Engine, name: str) -> None:
+    """Remove what a replacement that was cut short left under a temporary name."""
+    left_over = await _get(engine, name)
+    if left_over is not None and left_over.spec.name == name:
+        await engine.container_remove(left_over.id, force=True)
+
+
 async def _create_beside(engine: Engine, old: ContainerRecord, spec: ContainerSpec) -> str:
     name = f"{spec.name}{_BESIDE}"
-    left_over = await _get(engine, name)
-    if left_over is not None and left_over.id != old.id:
-        await engine.container_remove(left_over.id, force=True)
+    await _vacate(engine, name)
     return await engine.container_create(replace(carry_over(spec, old), name=name))
 
 
@@ -100,7 +119,8 @@ def carry_over(spec: ContainerSpec, old: ContainerRecord) -> ContainerSpec:
 
 async def _exchange(engine: Engine, old: ContainerRecord, new: str, name: str) -> None:
     if old.spec.name == name:
-        await engine.container_rename(old.id, f"{name}.old")
+        await _vacate(engine, f"{name}{_AWAY}")
+        await engine.container_rename(old.id, f"{name}{_AWAY}")
     await engine.container_rename(new, name)
     await engine.container_remove(old.id, force=True)
 

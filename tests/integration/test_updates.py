@@ -181,3 +181,23 @@ def test_what_would_lose_data_needs_a_yes() -> None:
         ]  # fmt: skip
 
     run(scenario)
+
+
+def test_an_update_goes_on_where_another_one_was_cut_short() -> None:
+    """What it left under a temporary name is in nobody's way, be it the one that runs now."""
+
+    async def scenario(world: World) -> None:
+        web = service("web", environment={"A": "1"})
+        await world.up(stack(web))
+        await world.engine.container_rename("p-web-1", "p-web-1.new")
+        await world.up(changed(web, environment={"A": "2"}))
+        records = await world.containers()
+        assert (list(records), by_variable(records)) == (["p-web-1"], ["2"])
+        left_over = replace(records["p-web-1"].spec, name="p-web-1.old", labels={})
+        await world.engine.container_create(left_over)
+        await world.up(changed(web, environment={"A": "3"}))
+        records = await world.containers()
+        assert (list(records), by_variable(records)) == (["p-web-1"], ["3"])
+        assert not [one for one in await world.engine.container_list() if one.spec.name.startswith("p-web-1.")]
+
+    run(scenario)

@@ -123,9 +123,11 @@ class Execs:
                 await streams.close()
             return code, kept.decode(errors="replace")
         finally:
-            if item.running:
-                await self._kill(item)
-            self._execs.pop(item.id, None)
+            try:
+                if item.running:
+                    await self._kill(item)
+            finally:
+                self._execs.pop(item.id, None)
 
     def exited(self, end: Exit) -> None:
         """The shim reports the end of an exec."""

@@ -58,10 +58,13 @@ class ProcessStreams:
         await self.close_stdin()
         for pump in self._pumps:
             pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-        for descriptor in self._outputs.values():
-            os.close(descriptor)
-        self._outputs = {}
+        outputs, self._outputs = self._outputs, {}
+        try:
+            await asyncio.gather(*self._pumps, return_exceptions=True)
+        finally:
+            # Also when the caller is cancelled meanwhile: clients that have read the end leave at this very moment.
+            for descriptor in outputs.values():
+                os.close(descriptor)
 
     async def _pump(self, stream: int, descriptor: int) -> None:
         while True:
