@@ -67,7 +67,8 @@ class Daemon:
 
     async def _end_jobs(self) -> None:
         try:
-            await asyncio.wait_for(self._reconciler.jobs.close(), _JOBS_PATIENCE)
+            async with asyncio.timeout(_JOBS_PATIENCE):
+                await self._reconciler.jobs.close()
         except TimeoutError:
             _logger.warning(
                 "a job is still under way after %g s; what it left is mended at the next start", _JOBS_PATIENCE

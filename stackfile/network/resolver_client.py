@@ -152,11 +152,13 @@ class ResolverClient:
             try:
                 return await self._exchange(request, fds)
             except ConnectionError:
-                continue  # the resolver went away: the next one gets the request
+                # The resolver went away: the next one gets the request, once the loop has seen that end.
+                await asyncio.sleep(0)
 
     async def _ready(self) -> None:
         try:
-            await asyncio.wait_for(self._connected.wait(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await self._connected.wait()
         except TimeoutError as error:
             raise EngineError("engine-unreachable", f"the resolver at {self._path} does not answer") from error
 

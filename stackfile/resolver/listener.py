@@ -103,8 +103,10 @@ class Listener:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One query over TCP, with its length in front (RFC 7766). False when there is nothing to answer."""
-        length = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), _IDLE), "big")
-        query = await asyncio.wait_for(reader.readexactly(length), _IDLE)
+        async with asyncio.timeout(_IDLE):
+            length = int.from_bytes(await reader.readexactly(2), "big")
+        async with asyncio.timeout(_IDLE):
+            query = await reader.readexactly(length)
         view = self._answers.view(self._identity)
         if view is None or not packet.is_query(query):
             return False

@@ -126,7 +126,8 @@ async def _connect(backends: Sequence[Backend]) -> socket.socket | None:
         server = socket.socket(_family(address), socket.SOCK_STREAM)
         server.setblocking(False)
         try:
-            await asyncio.wait_for(loop.sock_connect(server, (address, port)), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await loop.sock_connect(server, (address, port))
         except (OSError, TimeoutError):
             server.close()
             continue

@@ -95,7 +95,8 @@ class Forwarder:
         identity = os.urandom(2) + query[2:]
         ask = self._over_tcp if stream else self._over_udp
         try:
-            answer = await asyncio.wait_for(ask(identity, question, server), patience)
+            async with asyncio.timeout(patience):
+                answer = await ask(identity, question, server)
         except TimeoutError:
             self._resting[server] = time.monotonic() + _REST
             return b""

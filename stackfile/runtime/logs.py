@@ -357,6 +357,7 @@ class LogFollower:
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self._woken.wait(), _FAST if self._watcher is None else _SLOW)
+            async with asyncio.timeout(_FAST if self._watcher is None else _SLOW):
+                await self._woken.wait()
         except TimeoutError:
             return

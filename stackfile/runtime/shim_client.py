@@ -190,7 +190,8 @@ class ShimClient:
         self._calls[number] = future
         try:
             await self._send(sock, json.dumps({**request, "id": number}).encode(), fds)
-            return await asyncio.wait_for(future, _CALL_TIMEOUT)
+            async with asyncio.timeout(_CALL_TIMEOUT):
+                return await future
         except TimeoutError as error:
             raise ActionError("timeout", f"shim: {request['do']} took longer than {_CALL_TIMEOUT:.0f} s") from error
         finally:

@@ -59,7 +59,8 @@ async def _arrives(news: asyncio.Event, until_ns: int) -> bool:
     """Wait for news; False when `until_ns` comes first."""
     left = (until_ns - time.time_ns()) / 1e9 if until_ns else None
     try:
-        await asyncio.wait_for(news.wait(), left)
+        async with asyncio.timeout(left):
+            await news.wait()
     except TimeoutError:
         return False
     return True

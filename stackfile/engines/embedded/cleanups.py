@@ -51,7 +51,8 @@ class Cleanups:
     async def _run(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             try:
-                await asyncio.wait_for(self._hurry[key].wait(), _SOON)
+                async with asyncio.timeout(_SOON):
+                    await self._hurry[key].wait()
             except TimeoutError:
                 pass
             await work()

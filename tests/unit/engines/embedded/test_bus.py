@@ -76,3 +76,26 @@ def test_it_ends_at_a_time_without_following_and_at_close(bus: Bus) -> None:
         assert await asyncio.wait_for(task, 5) == []
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_follower_that_is_cancelled_in_the_moment_of_an_event_ends(bus: Bus, steps: int) -> None:
+    """Whoever's client leaves just then would follow for ever."""
+
+    async def follow() -> None:
+        async for _ in bus.events(until_ns=time.time_ns() + 60 * 10**9):
+            pass
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(follow())
+        await asyncio.sleep(0.01)
+        bus.publish("container", "start", "a")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        _, pending = await asyncio.wait([task], timeout=2)
+        ended = not pending
+        task.cancel()
+        assert ended
+
+    asyncio.run(scenario())
