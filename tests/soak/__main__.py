@@ -84,9 +84,10 @@ class Soak:
     def busy(self, seconds: float) -> None:
         """Random work in threads of each stack's own, until the time is over."""
         until = time.monotonic() + seconds
+        stop = threading.Event()
 
         def go_on(site: Site, stack: SoakStack) -> None:
-            while time.monotonic() < until:
+            while time.monotonic() < until and not stop.is_set():
                 try:
                     work.one(site, stack)
                 except Exception as error:
@@ -96,8 +97,14 @@ class Soak:
         threads = [threading.Thread(target=go_on, args=pair) for pair in pairs]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            # After a ctrl-C none of them may start the engine again.
+            stop.set()
+            for thread in threads:
+                thread.join()
 
     def quiet(self) -> None:
         """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
