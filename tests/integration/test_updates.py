@@ -91,6 +91,15 @@ def test_batches_order_and_what_becomes_of_a_failure() -> None:
     run(scenario)
 
 
+def _serves_seed(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(b"GET /seed HTTP/1.0\r\n\r\n")
+            return b"seed" in connection.recv(4096) + connection.recv(4096)
+    except OSError:
+        return False
+
+
 def test_a_failed_update_with_a_host_port_a_volume_and_an_address_of_its_own() -> None:
     async def scenario(world: World) -> None:
         port = free_port()
@@ -112,9 +121,9 @@ def test_a_failed_update_with_a_host_port_a_volume_and_an_address_of_its_own() -
         assert {name: item.id for name, item in now.items()} == {name: pair[0] for name, pair in first.items()}
         record = now["the-web"]
         assert (record.state.status, record.endpoints[0].ipv4) == ("running", "10.208.3.9")
-        with socket.create_connection(("127.0.0.1", port), 2) as connection:
-            connection.sendall(b"GET /seed HTTP/1.0\r\n\r\n")
-            assert b"seed" in connection.recv(4096) + connection.recv(4096)
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(_serves_seed, port):
+                await asyncio.sleep(0.05)  # it was started again just now
 
     run(scenario)
 
