@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stackfile.errors import Place
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, at_path
 from stackfile.language.options import LoadOptions, Reader
+from stackfile.language.scalars import whole
 
 Said = Iterator[tuple[Place, str]]
 
@@ -185,7 +186,7 @@ def _published(tree: Mapping) -> Said:
             else:
                 front, _, target = (_text(item) or "").partition("/")[0].rpartition(":")
                 address = front.rpartition(":")[0]
-            if target.isdecimal() and int(target) in _DATABASES and address in ("", "0.0.0.0", "[::]", "::"):
+            if whole(target) in _DATABASES and address in ("", "0.0.0.0", "[::]", "::"):
                 yield item.place, f"{name} publishes port {target} to all addresses"
 
 

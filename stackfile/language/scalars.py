@@ -24,6 +24,7 @@ _NUMERIC_START = frozenset("0123456789+-.")
 _PREFIXED = re.compile(r"([-+]?)0([xXoObB])([0-9a-fA-F]+)")
 _OCTAL = re.compile(r"[-+]?0[0-7]+")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_WHOLE = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:[Tt]|[ ]+)(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?(Z|[-+]\d{2}:\d{2})?)?"
@@ -46,13 +47,19 @@ def resolve(text: str) -> Value:
     return _timestamp(text) or text
 
 
+def whole(text: str) -> int | None:
+    """The number that decimal digits behind an optional sign say; None for other text, and beyond 64 bits."""
+    if len(text) > _LONGEST_INTEGER or not _WHOLE.fullmatch(text):
+        return None
+    return value if (value := int(text)) in _INT_RANGE else None
+
+
 def _number(text: str) -> int | float | None:
     if match := _PREFIXED.fullmatch(text):
         return _prefixed(match)
-    short = len(text) <= _LONGEST_INTEGER
-    if short and _OCTAL.fullmatch(text) and (value := int(text, 8)) in _INT_RANGE:
-        return value
-    if short and _INTEGER.fullmatch(text) and (value := int(text)) in _INT_RANGE:
+    if _OCTAL.fullmatch(text) and (octal := int(text, 8)) in _INT_RANGE:
+        return octal
+    if _INTEGER.fullmatch(text) and (value := whole(text)) is not None:
         return value
     if _FLOAT.fullmatch(text):
         number = float(text)

@@ -16,7 +16,7 @@ from stackfile.errors import StackError
 from stackfile.language import units
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, to_plain
 from stackfile.language.normalise.context import Context, Skip, not_a
-from stackfile.language.scalars import text_of
+from stackfile.language.scalars import text_of, whole
 from stackfile.model.stack import SECOND
 
 Shape: TypeAlias = Callable[[Node, Context], Any]
@@ -60,10 +60,8 @@ def strict_boolean(node: Node, context: Context) -> bool:
 
 def _integer_of(node: Node, value: Any, wanted: str) -> int:
     if isinstance(value, str):
-        digits = value.removeprefix("-") if value.startswith("-") else value.removeprefix("+")
-        if not (digits.isascii() and digits.isdecimal()) or int(value) not in _INT64:
-            return not_a(node, wanted)
-        return int(value)
+        found = whole(value)
+        return found if found is not None and found in _INT64 else not_a(node, wanted)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return not_a(node, wanted)
     if value != value or abs(value) >= 1 << 64:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stackfile.errors import StackError
-from stackfile.language import units
+from stackfile.language import scalars, units
 from stackfile.language.dockerfile import source, words
 from stackfile.language.dockerfile.mounts import mount
 from stackfile.language.dockerfile.source import Instruction
@@ -233,16 +233,16 @@ def _health(instruction: Instruction, scope: Scope) -> Step:
     def time(name: str, otherwise: int) -> int:
         return units.duration(flags[name]) if name in flags else otherwise
 
-    retries = flags.get("retries", "3")
-    if not retries.isdigit():
-        raise instruction.error(f"--retries is a number, not {retries!r}", "--retries", reason="bad-value")
+    retries = scalars.whole(flags.get("retries", "3"))
+    if retries is None or retries < 0:
+        raise instruction.error(f"--retries is a number, not {flags['retries']!r}", "--retries", reason="bad-value")
     check = Healthcheck(
         test=test,
         interval=time("interval", default.interval),
         timeout=time("timeout", default.timeout),
         start_period=time("start-period", default.start_period),
         start_interval=time("start-interval", default.start_interval),
-        retries=int(retries) or default.retries,
+        retries=retries or default.retries,
     )
     return Step(kind="healthcheck", healthcheck=check)
 

@@ -50,8 +50,8 @@ def integer(node: Node) -> int:
             return node.value
         if isinstance(node.value, float) and node.value.is_integer():
             return int(node.value)
-        if isinstance(node.value, str) and re.fullmatch(r"[-+]?\d{1,20}", node.value.strip()):
-            return int(node.value)
+        if isinstance(node.value, str) and (value := scalars.whole(node.value.strip())) is not None:
+            return value
     return not_a(node, "a whole number")
 
 

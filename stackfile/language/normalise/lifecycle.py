@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stackfile.errors import StackError
-from stackfile.language import units
+from stackfile.language import scalars, units
 from stackfile.language.nodes import Node, Scalar
 from stackfile.language.normalise.basic import any_text, boolean, command, duration, natural, pairs, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
@@ -51,9 +51,10 @@ def _options(node: Node, context: Context, address: str) -> dict[str, str]:
 
 
 def _files(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
+    count = scalars.whole(value)
+    if count is None or count < 1:
         raise StackError("bad-value", f"max-file is a number from 1 on, not {value!r}")
-    return int(value)
+    return count
 
 
 def hook(node: Node, context: Context) -> Hook:

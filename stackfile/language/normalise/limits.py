@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from stackfile.errors import StackError
+from stackfile.language import scalars
 from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.normalise.basic import any_text, boolean, cpus, duration, integer, natural, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
@@ -187,11 +188,11 @@ def _restart(node: Node) -> RestartPolicy:
         return RestartPolicy()
     value = text(node)
     name, separator, retries = value.partition(":")
-    wrong = name not in RESTARTS or (separator and (name != "on-failure" or not retries.isdecimal()))
-    if wrong:
+    count = scalars.whole(retries or "0")
+    if name not in RESTARTS or (separator and (name != "on-failure" or not retries)) or count is None or count < 0:
         hint = "no, always, unless-stopped, on-failure or on-failure:N"
         raise StackError("bad-value", f"no restart policy {value!r}", at=node.place, hint=hint)
-    return RestartPolicy(name=name, max_retries=int(retries or 0))
+    return RestartPolicy(name=name, max_retries=count)
 
 
 def _deploy_restart(node: Node, context: Context, address: str) -> RestartPolicy:

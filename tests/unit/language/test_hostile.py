@@ -185,6 +185,10 @@ CASES: dict[str, tuple[str | Mapping[str, str], tuple[Found, ...]]] = {
     "long duration": (svc("stop_grace_period: 99999999999999h"), (("bad-duration", 1, 45),)),
     "longer duration": (svc(f"stop_grace_period: {'9' * 5000}h"), (("bad-duration", 1, 45),)),
     "thousands of digits": (svc("pids_limit: " + "9" * 5000), (("bad-type", 1, 38),)),
+    "thousands of digits in a text": (svc(f"restart: 'on-failure:{'9' * 5000}'"), (("bad-value", 1, 35),)),
+    "thousands of digits in a Compose file": (
+        {"compose.yaml": svc("pids_limit: " + "9" * 5000)}, (("bad-type", 1, 38),)
+    ),
     "infinite": (svc("cpus: 1e999"), (("bad-value", 1, 32),)),
     "not a number": (svc("cpus: .nan"), (("bad-value", 1, 32),)),
     "negative": (svc("scale: -1"), (("bad-value", 1, 33),)),
