@@ -31,6 +31,8 @@ from stackfile.language.quoting import quoted_line
 MAX_BYTES = 16 << 20
 MAX_DOCUMENTS = 100
 MAX_DEPTH = 64
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""The parser's own word (PyYAML from 6.0.4 on, 1,000 levels): it looks ahead, so it may come before our limit."""
 MAX_EXPANDED = 200_000
 """Nodes of a file with every alias counted as often as it is used; more are refused when most come from aliases."""
 
@@ -258,6 +260,9 @@ class _Composer:
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> StackError:
         mark = error.problem_mark or error.context_mark
+        if mark and error.problem == _TOO_DEEP:
+            place = Place(self.file, mark.line + 1, mark.column + 1)
+            return StackError("too-deep", f"nested deeper than {MAX_DEPTH} levels", at=place)
         lines = self.text.splitlines()
         if error.context_mark and (not mark or mark.line >= len(lines)):
             # At the end of the file it is what was left open that matters.

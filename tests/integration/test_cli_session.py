@@ -157,6 +157,7 @@ def _detach(box: Box, screen: Screen) -> None:
     screen.type("stty size")
     screen.until(lambda text: "25 90" in text)
     screen.press("C-p", "C-q")
+    screen.until(lambda text: text.rstrip().endswith("$"))  # what is typed before goes with the keys
     assert "code=0" in screen.ends()
     assert box.json("container", "inspect", "shell")[0]["state"]["status"] == "running"
     screen.clear()

@@ -7,12 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from stackfile.errors import ErrorList, StackfileError
 from stackfile.language import LoadOptions, Warned, load
 from stackfile.model.stack import Service, Stack
 
 DIRECTORY = "/project"
+
+
+def _deep() -> int:
+    try:
+        list(yaml.parse("[" * 2000, Loader=yaml.CSafeLoader))
+    except yaml.MarkedYAMLError as error:
+        return 1000 if "nesting" in str(error.problem) else 64
+    raise AssertionError("that is no YAML")
+
+
+DEEP = _deep()
+"""Levels of lists on one line, of thousands, behind which the reader stops: newer PyYAMLs count ahead of us."""
 
 
 class MemoryReader:

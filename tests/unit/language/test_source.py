@@ -7,7 +7,7 @@ import pytest
 from stackfile.errors import ErrorCollector, StackError
 from stackfile.language.nodes import Mapping, Scalar, Template
 from stackfile.language.source import MAX_BYTES, parse
-from tests.unit.language.memory import errors_of
+from tests.unit.language.memory import DEEP, errors_of
 
 BOMB = "a: &a [1,2,3,4,5,6,7,8,9]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -76,7 +76,7 @@ def test_a_place_inside_a_scalar(text: str, index: int, place: tuple[int, int]) 
         ("a: &a [*a]", "alias-bomb", 1, 8),
         (BOMB, "alias-bomb", 6, 11),
         ("a: " + "[" * 500, "too-deep", 1, 67),
-        ("a: " + "[" * 100_000, "too-deep", 1, 67),
+        ("a: " + "[" * 100_000, "too-deep", 1, 3 + DEEP),
         ("? [a]\n: b", "bad-type", 1, 3),
         ("a: !!int x", "bad-value", 1, 4),
         ("<<: 5", "bad-type", 1, 1),
