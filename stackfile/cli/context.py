@@ -187,15 +187,19 @@ class Context:
         return above
 
     def _of_files(self, projects: list[Project]) -> list[Project]:
-        """Those that were loaded from the -f files, where there are any and several projects to tell apart."""
-        files = {os.path.basename(path) for path in self.options.texts("file")}
-        if len(projects) < 2 or not files:
+        """Those that were loaded from the -f files, where there are any; else those that share one with them.
+
+        A file that was never applied is nobody's: `down` must not take away its neighbour.
+        """
+        asked = {os.path.basename(path) for path in self.options.texts("file")} - {"-"}
+        if not asked:
             return projects
-        return [
-            project
+        known = [
+            (project, {os.path.basename(path) for path in project.stack.files} if project.stack else set())
             for project in projects
-            if project.stack is not None and {os.path.basename(path) for path in project.stack.files} == files
         ]
+        same = [project for project, files in known if files == asked]
+        return same or [project for project, files in known if not files or files & asked]
 
 
 def expand(stack: Stack, names: Sequence[str]) -> tuple[str, ...]:

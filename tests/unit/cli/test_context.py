@@ -76,6 +76,12 @@ def test_two_projects_of_a_directory(tmp_path: Path) -> None:
     assert caught.value.reason == "ambiguous"
 
 
+def test_a_file_that_was_never_applied_is_nobodys(tmp_path: Path) -> None:
+    engine = Engine(project("one", tmp_path, "stack.yaml", "more.yaml"))
+    assert context(engine, str(tmp_path), "-f", "other.yaml").find_project() is None
+    assert context(engine, str(tmp_path), "-f", "stack.yaml").project().name == "one"
+
+
 def test_no_project(tmp_path: Path) -> None:
     made = context(Engine(), str(tmp_path))
     assert made.find_project() is None
