@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from stackfile.model.observed import Project
     from stackfile.model.stack import Stack
 
+_NAME = r"(?m)^name:[ \t]+([\"']?)([a-z0-9][a-z0-9_-]*)\1[ \t]*(?:#.*)?$"
+_HEAD = 1 << 20
+"""Characters of a file in which its name is looked for."""
+
 
 class Context:
     """One command. `command` is its command line as it was typed, for hints that repeat it."""
@@ -187,19 +191,32 @@ class Context:
         return above
 
     def _of_files(self, projects: list[Project]) -> list[Project]:
-        """Those that were loaded from the -f files, where there are any; else those that share one with them.
-
-        A file that was never applied is nobody's: `down` must not take away its neighbour.
-        """
-        asked = {os.path.basename(path) for path in self.options.texts("file")} - {"-"}
-        if not asked:
+        """Those that the -f files mean: the one whose name they say, else those that were loaded from them where
+        there are several to tell apart."""
+        paths = [path for path in self.options.texts("file") if path != "-"]
+        named = next(filter(None, (_said_name(os.path.join(self.directory, path)) for path in reversed(paths))), "")
+        if named:
+            return [project for project in projects if project.name == named]
+        files = {os.path.basename(path) for path in paths}
+        if len(projects) < 2 or not files:
             return projects
-        known = [
-            (project, {os.path.basename(path) for path in project.stack.files} if project.stack else set())
+        return [
+            project
             for project in projects
+            if project.stack is not None and {os.path.basename(path) for path in project.stack.files} == files
         ]
-        same = [project for project, files in known if files == asked]
-        return same or [project for project, files in known if not files or files & asked]
+
+
+def _said_name(path: str) -> str:
+    """The `name:` of a stack file, which need not be valid or there; "" where it says none, or not plainly."""
+    import re
+
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = re.search(_NAME, file.read(_HEAD))
+    except OSError:
+        return ""
+    return found[2] if found else ""
 
 
 def expand(stack: Stack, names: Sequence[str]) -> tuple[str, ...]:

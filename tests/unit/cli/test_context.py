@@ -76,10 +76,14 @@ def test_two_projects_of_a_directory(tmp_path: Path) -> None:
     assert caught.value.reason == "ambiguous"
 
 
-def test_a_file_that_was_never_applied_is_nobodys(tmp_path: Path) -> None:
-    engine = Engine(project("one", tmp_path, "stack.yaml", "more.yaml"))
+def test_a_file_that_says_another_name_means_no_neighbour(tmp_path: Path) -> None:
+    """`down -f other.yaml` must not take away what another file of the directory began, valid or not."""
+    engine = Engine(project("one", tmp_path, "stack.yaml"))
+    (tmp_path / "other.yaml").write_text("services: {a: [\nname: 'other'  # mine\n")
     assert context(engine, str(tmp_path), "-f", "other.yaml").find_project() is None
-    assert context(engine, str(tmp_path), "-f", "stack.yaml").project().name == "one"
+    (tmp_path / "second.yaml").write_text("name: one\n")
+    assert context(engine, str(tmp_path), "-f", "second.yaml").project().name == "one"
+    assert context(engine, str(tmp_path), "-f", "gone.yaml").project().name == "one"
 
 
 def test_no_project(tmp_path: Path) -> None:
