@@ -17,6 +17,7 @@ import pytest
 from stackfile import api
 from stackfile.api import Client, LoadOptions
 from stackfile.api.client import result_of
+from stackfile.model import labels
 from stackfile.model.observed import DownOptions, UpOptions
 from tests.conftest import Box
 from tests.integration.quickstart import free_port
@@ -185,6 +186,7 @@ def test_an_exhausted_pool(box: Box) -> None:
     with machine(box) as on:
         on.write("pool", "networks: [a, b]", "networks: {a: {}, b: {}}\n")
         on.fails("pool", "address-exhausted")
-        on.write("pool", "networks: [a]", "networks: {a: {}}\n")
+        (first,) = [network.labels[labels.NETWORK] for network in on.client.networks() if network.name[:5] == "pool_"]
+        on.write("pool", f"networks: [{first}]", f"networks: {{{first}: {{}}}}\n")
         on.box.run("up", "--remove-orphans", cwd=box.directory / "pool")
         on.away("pool")
