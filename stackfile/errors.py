@@ -74,7 +74,16 @@ _rows(
     "command-not-executable", "database-newer", "unsafe-path", "bad-archive", "partial",
     "pull-failed", "registry-denied", "registry-unreachable", "platform-missing",
 )  # fmt: skip
-_rows(6, 6001, "differences")
+_rows(
+    6, 6001,
+    "differences", "database-damaged", "record-damaged", "record-missing", "image-missing", "tag-dangling",
+    "blob-damaged", "blob-missing", "blob-unreferenced", "layer-damaged", "layer-missing", "layer-unreferenced",
+    "temporary-left", "container-directory-missing", "container-directory-unknown", "volume-directory-missing",
+    "volume-unknown", "content-missing", "content-damaged", "content-unknown", "process-missing", "process-unknown",
+    "drift", "network-unknown", "link-unknown", "element-unknown", "port-unknown", "mount-unknown", "held-unknown",
+    "cgroup-unknown", "run-directory-unknown", "intent-left", "lease-unknown", "lease-missing", "running-unknown",
+    "reservation-unknown", "rights-wrong",
+)  # fmt: skip
 
 
 class StackfileError(Exception):

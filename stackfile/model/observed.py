@@ -41,6 +41,21 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A disagreement between database, files and kernel. `reason` is a row of errors.REASONS."""
+
+    reason: str
+    subject: str
+    """The thing: `blob sha256:…`, `volume data`, `cgroup 3f…`."""
+    found: str
+    mend: str
+    """What a repair does about it."""
+    mended: bool = False
+    failed: str = ""
+    """Why a repair did not mend it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """Everything of one project that exists now, and what its images would be."""
 

@@ -65,6 +65,9 @@ class RunStore:
     def leases(self, network: str) -> list[LeaseRow]:
         return [LeaseRow(*row) for row in self._db.rows("SELECT * FROM leases WHERE network = ?", network)]
 
+    def all_leases(self) -> list[LeaseRow]:
+        return [LeaseRow(*row) for row in self._db.rows("SELECT * FROM leases ORDER BY network, address")]
+
     def leases_of(self, owner: str) -> list[LeaseRow]:
         return [LeaseRow(*row) for row in self._db.rows("SELECT * FROM leases WHERE owner = ?", owner)]
 

@@ -23,6 +23,11 @@ class Cleanups:
     def pending(self) -> bool:
         return bool(self._tasks)
 
+    @property
+    def keys(self) -> set[str]:
+        """What is being cleaned up now."""
+        return set(self._tasks)
+
     def begin(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` in the background. Nothing for `key` may be under way."""
         assert key not in self._tasks, key

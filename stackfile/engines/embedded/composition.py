@@ -26,6 +26,7 @@ from stackfile.engines.embedded.imports import Imports
 from stackfile.engines.embedded.info import Info
 from stackfile.engines.embedded.journal import RunJournal
 from stackfile.engines.embedded.launcher import Launcher
+from stackfile.engines.embedded.leftovers import Leftovers
 from stackfile.engines.embedded.lifecycle import Lifecycle
 from stackfile.engines.embedded.mending import Mender
 from stackfile.engines.embedded.mounts import Mounts
@@ -247,6 +248,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     policy = endpoint.policy(core.settings.insecure_registries, core.settings.registry_ca)
     pulls = Pulls(core.images, imports, policy)
     exits.connect(Receivers(core.shim, registry, lifecycle, execs, runner))
+    leftovers = Leftovers(core, registry, networks, trash)
     recovery = Recovery(
         core,
         registry,
@@ -258,7 +260,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         supervision,
         made.volumes,
         runner,
-        trash,
+        leftovers,
         exits,
         made.namespaces,
     )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import shutil
 import time
 from collections.abc import Sequence
 
@@ -22,6 +20,7 @@ from stackfile.engines.embedded.discovery import Discovery
 from stackfile.engines.embedded.exits import ExitRouter
 from stackfile.engines.embedded.launcher import INTENT as START
 from stackfile.engines.embedded.launcher import Launcher
+from stackfile.engines.embedded.leftovers import Leftovers
 from stackfile.engines.embedded.lifecycle import UNKNOWN, Lifecycle
 from stackfile.engines.embedded.namespaces import Namespaces
 from stackfile.engines.embedded.networks import DEFAULT, Networks
@@ -30,7 +29,6 @@ from stackfile.engines.embedded.registry import RUNNING, Container, Registry
 from stackfile.engines.embedded.runner import INTENT as STEP
 from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.supervise import Supervision
-from stackfile.engines.embedded.trash import Trash
 from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import StackfileError
 from stackfile.model.container import NetworkRecord
@@ -39,7 +37,6 @@ from stackfile.store.rows import RunningRow
 from stackfile.supervisor.client import OrphanExit
 
 _LOG = log.get("recovery")
-_ID = re.compile(r"[0-9a-f]{64}")
 _DEPENDENCY_PATIENCE = 300.0
 """Seconds for which a container waits for its dependencies after a reboot before it starts all the same."""
 
@@ -59,7 +56,7 @@ class Recovery:
         supervision: Supervision,
         volumes: Volumes,
         runner: Runner,
-        trash: Trash,
+        leftovers: Leftovers,
         exits: ExitRouter,
         namespaces: Namespaces,
     ) -> None:
@@ -73,7 +70,7 @@ class Recovery:
         self._supervision = supervision
         self._volumes = volumes
         self._runner = runner
-        self._trash = trash
+        self._leftovers = leftovers
         self._exits = exits
         self._namespaces = namespaces
         self._boot: list[asyncio.Task[None]] = []
@@ -221,25 +218,10 @@ class Recovery:
 
     async def _sweep(self) -> None:
         """Release what carries our mark and belongs to no running container, and directories of no container."""
-        alive = {container.id for container in self._registry.all() if container.alive}
-        known = {container.id for container in self._registry.all()}
-        supervisor = self._core.supervisor
-        for key in supervisor.keys(""):
-            kind, _, rest = key.partition("/")
-            identity = rest.partition("/")[0]
-            if kind in ("netns", "dns", "stdio", "tty", "pidfd") and identity not in alive:
-                supervisor.drop(key)
         await asyncio.to_thread(self._core.cgroups.remove_left_spares)
-        for identity in self._core.cgroups.identities():
-            if _ID.fullmatch(identity) and identity not in alive:
-                self._core.cgroups.kill_all(identity)
-                await asyncio.to_thread(self._core.cgroups.remove, identity)
-        for root, keep in ((f"{self._core.run_paths.root}/containers", alive),
-                           (f"{self._core.paths.root}/containers", known)):  # fmt: skip
-            _sweep_directories(root, keep, self._trash)
-        for owner in {lease.owner for network in self._networks.list() for lease in self._core.run.leases(network.id)}:
-            if owner not in known:
-                self._networks.release(owner)
+        for leftover in self._leftovers.find():
+            with step(leftover.subject.rpartition("/")[2], leftover.reason):
+                await leftover.remove()
         self._networks.drop_default()
         self._volumes.sweep()
 
@@ -310,18 +292,3 @@ def _started_ns(running: Running) -> int:
     ticks = os.sysconf("SC_CLK_TCK")
     boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return boot + running.start_time * 1_000_000_000 // ticks
-
-
-def _sweep_directories(root: str, keep: set[str], trash: Trash) -> None:
-    try:
-        names = os.listdir(root)
-    except FileNotFoundError:
-        return
-    for name in names:
-        if name in keep or not _ID.fullmatch(name):
-            continue
-        try:
-            trash.discard(f"{root}/{name}")
-        except OSError:
-            # Another file system than the trash's: the run root, with little in it.
-            shutil.rmtree(f"{root}/{name}", ignore_errors=True)

@@ -27,6 +27,11 @@ class Readers:
         self._counts: dict[str, int] = {}
         self._waiting: dict[str, Callable[[], None]] = {}
 
+    @property
+    def read(self) -> set[str]:
+        """Containers whose log is being read."""
+        return set(self._counts)
+
     def enter(self, identity: str) -> None:
         self._counts[identity] = self._counts.get(identity, 0) + 1
 
