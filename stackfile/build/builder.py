@@ -43,15 +43,11 @@ class Builder:
     async def evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:
         """What building these images would do, each after its base. Changes nothing but remembered file stats.
 
-        An image whose layers are all there, but which has not its names, counts as not built (building is quick
-        then). StackError (`image-cycle`), NotFoundError (`image-not-found`), ActionError (`host-program-missing`).
+        StackError (`image-cycle`), NotFoundError (`image-not-found`), ActionError (`host-program-missing`).
         """
         statuses: dict[str, tuple[StepStatus, ...]] = {}
         found = await self._states(images, build_order(images), statuses)
-        return {
-            name: BuildEvaluation(name=name, image=self._present(images[name], state), steps=statuses[name])
-            for name, state in found.items()
-        }
+        return {name: self._evaluation(images[name], state, statuses[name]) for name, state in found.items()}
 
     async def build(
         self,
@@ -114,15 +110,13 @@ class Builder:
             locks=self._locks,
         )
 
-    def _present(self, image: ImageResource, state: State | None) -> str:
-        """The image's id when it is there under all its names."""
-        if state is None:
-            return ""
-        identity = states.identity(state)
-        if self._images.rows.get_image(identity) is None:
-            return ""
-        named = all(self._images.rows.get_tag(tag) == identity for tag in _names(image))
-        return identity if named else ""
+    def _evaluation(self, image: ImageResource, state: State | None, steps: tuple[StepStatus, ...]) -> BuildEvaluation:
+        identity = states.identity(state) if state is not None else ""
+        if not identity or self._images.rows.get_image(identity) is None:
+            return BuildEvaluation(name=image.name, steps=steps)
+        missing = (tag for tag in _names(image) if self._images.rows.get_tag(tag) != identity)
+        unnamed = tuple(references.familiar(tag) for tag in missing)
+        return BuildEvaluation(name=image.name, image=identity, steps=steps, unnamed=unnamed)
 
     def _built(self, image: ImageResource) -> State:
         """A base by its name, where this machine changed since it was built."""

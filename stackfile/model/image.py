@@ -107,10 +107,12 @@ class BuildEvaluation:
     name: str
     image: str = ""
     steps: tuple[StepStatus, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    """Names that it should have and has not: they are another image's, or nobody's. A build gives them back."""
 
     @property
     def fresh(self) -> bool:
-        return bool(self.image)
+        return bool(self.image) and not self.unnamed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

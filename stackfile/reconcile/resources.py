@@ -25,7 +25,7 @@ _VOLUME_FIELDS = ("driver", "options")
 
 
 def image(context: Context, name: str) -> Decision:
-    """Built where a step is not cached. Raises NotFoundError (`image-not-found`) when it may not be built."""
+    """Built where a step is not cached or a name is lost. NotFoundError (`image-not-found`) when it may not be."""
     address = f"image.{name}"
     evaluation = context.observed.images.get(name)
     fresh = evaluation is not None and evaluation.fresh
@@ -41,11 +41,14 @@ def image(context: Context, name: str) -> Decision:
 def _build(context: Context, name: str) -> Action:
     reason = services.image_reason(context, name)
     kind = "host-file" if reason.startswith("host: ") and "first build" not in reason else "image"
-    if not reason:
-        kind, reason = "option", "--build"
     evaluation = context.observed.images.get(name)
     missed = sum(not step.cached for step in evaluation.steps) if evaluation else 0
     detail = f"{missed} of {len(evaluation.steps)} steps" if evaluation else ""
+    if not reason and evaluation is not None and evaluation.unnamed:
+        kind, reason = "drift", f"lost its name {evaluation.unnamed[0]}"
+        detail = reason
+    elif not reason:
+        kind, reason = "option", "--build"
     cause = Cause(kind=kind, origin=places.find(context.stack.origins, f"image.{name}", "steps"), detail=reason)
     return Action(id="", address=f"image.{name}", action="build", cause=cause, detail=detail)
 

@@ -150,6 +150,16 @@ def test_an_image_that_must_be_built_leaves_its_dependents_unknown() -> None:
     )
 
 
+def test_an_image_whose_name_was_taken_gets_it_back_and_nothing_is_recreated() -> None:
+    wanted = kit.stack(kit.service("web"))
+    evaluation = replace(kit.evaluation(), unnamed=("app",))
+    made = kit.make(wanted, kit.applied(wanted, images={"app": evaluation}))
+    assert kit.told(made) == ["build image.app"]
+    cause = made.actions[0].cause
+    assert cause is not None
+    assert (cause.kind, cause.detail) == ("drift", "lost its name app")
+
+
 def test_a_new_image_recreates() -> None:
     wanted = kit.stack(kit.service("web"))
     made = kit.make(wanted, kit.applied(wanted, images={"app": kit.evaluation(image=kit.OTHER_IMAGE)}))
