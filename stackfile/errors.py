@@ -73,6 +73,7 @@ _rows(
     "host-program-missing", "volume-in-use", "network-in-use", "dependency-failed", "command-not-found",
     "command-not-executable", "database-newer", "unsafe-path", "bad-archive", "partial",
     "pull-failed", "registry-denied", "registry-unreachable", "platform-missing",
+    "read-only", "io-error", "limit-reached", "database-damaged",
 )  # fmt: skip
 _rows(
     6, 6001,
@@ -168,6 +169,13 @@ class KernelError(ActionError):
         self.errno = errno
         where = f" {subject}" if subject else ""
         super().__init__(rest.pop("reason", "kernel"), f"{syscall}{where}", cause=strerror(errno), **rest)
+
+    @property
+    def full(self) -> bool:
+        """A disk or a quota has no room."""
+        from errno import EDQUOT, ENOSPC
+
+        return self.errno in (ENOSPC, EDQUOT)
 
 
 @dataclass

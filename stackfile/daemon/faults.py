@@ -8,6 +8,7 @@ from stackfile import wire
 from stackfile.daemon import responses
 from stackfile.daemon.dockerjson.image import familiar
 from stackfile.errors import ErrorList, RefusedError, StackError, StackfileError, UsageError
+from stackfile.refusals import understood
 
 _STATUS = {
     "not-found": 404,
@@ -58,7 +59,8 @@ def status_of(error: StackfileError) -> int:
 
 def docker_message(error: BaseException) -> str:
     """One line as Docker words it."""
-    if not isinstance(error, StackfileError):
+    error = understood(error)
+    if error.reason == "internal":
         return "internal error; see the daemon's log"
     for kind, form in _MISSING.items():
         prefix = f"no such {kind}: "
@@ -70,7 +72,8 @@ def docker_message(error: BaseException) -> str:
 
 def response_of(error: BaseException) -> web.Response:
     """The answer to a request that raised `error`. Never a traceback."""
-    status = status_of(error) if isinstance(error, StackfileError) else 500
+    error = understood(error)
+    status = status_of(error)
     if status == 304:
         return responses.empty(304)
     return responses.json({"message": docker_message(error), "error": wire.error_to_plain(error)}, status)

@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stackfile.errors import ActionError, KernelError
+from stackfile.errors import KernelError
+from stackfile.refusals import refusal
 
 _GRAVE = "removed-"
 
@@ -43,13 +44,14 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 
 @contextmanager
 def full_disk(path: str) -> Iterator[None]:
-    """Turn ENOSPC and EDQUOT into ActionError (`disk-full`)."""
+    """Turn what the disk refuses into ActionError (`disk-full`, `read-only`, `io-error`) about `path`."""
     try:
         yield
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ActionError("disk-full", f"no space left for {path}", cause=e.strerror or "") from e
-        raise
+        known = refusal(e, path)
+        if known is None:
+            raise
+        raise known from e
 
 
 def publish_file(path: str, target: str) -> None:

@@ -17,11 +17,13 @@ _X86_64 = {
     "mount": 165, "umount2": 166, "pivot_root": 155, "capget": 125, "capset": 126, "prctl": 157, "sethostname": 170,
     "setdomainname": 171, "unshare": 272, "setns": 308, "seccomp": 317, "bpf": 321, "keyctl": 250,
     "inotify_init1": 294, "inotify_add_watch": 254, "inotify_rm_watch": 255, "personality": 135,
+    "fallocate": 285,
 }  # fmt: skip
 _AARCH64 = {
     "mount": 40, "umount2": 39, "pivot_root": 41, "capget": 90, "capset": 91, "prctl": 167, "sethostname": 161,
     "setdomainname": 162, "unshare": 97, "setns": 268, "seccomp": 277, "bpf": 280, "keyctl": 219,
     "inotify_init1": 26, "inotify_add_watch": 27, "inotify_rm_watch": 28, "personality": 92,
+    "fallocate": 47,
 }  # fmt: skip
 _COMMON = {
     "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "pidfd_open": 434,
@@ -182,3 +184,13 @@ def openat2(directory: int, path: str, flags: int, resolve: int, mode: int = 0) 
     """Open `path` below the descriptor `directory` as `resolve` restricts it; close-on-exec. Raises KernelError."""
     how = _OPEN_HOW.pack(flags | os.O_CLOEXEC, mode, resolve)
     return call("openat2", directory, os.fsencode(path), how, len(how), subject=path)
+
+
+# ---- fallocate(2)
+
+_FALLOC_FL_KEEP_SIZE = 1
+
+
+def fallocate(fd: int, size: int, subject: str = "") -> None:
+    """Allocate the first `size` bytes of a file; its length stays. Raises KernelError (`full`: there is no room)."""
+    call("fallocate", fd, _FALLOC_FL_KEEP_SIZE, 0, size, subject=subject)

@@ -18,6 +18,7 @@ from stackfile.model.event import JobEvent
 from stackfile.model.plan import Action
 from stackfile.provider.provider import Result
 from stackfile.reconcile.jobs import Job
+from stackfile.refusals import understood
 from stackfile.wire import error_to_plain
 
 LOG = log.get(__name__)
@@ -149,7 +150,10 @@ async def _perform(handle: Handle, perform: Perform) -> None:
         handle.finish(FAILED)
     except Exception as error:
         LOG.exception("%s %s", handle.action.action, handle.action.address)
-        handle.error = ActionError("internal", f"{handle.action.address}: internal error", cause=repr(error))
+        known = understood(error)
+        handle.error = ActionError(
+            known.reason, f"{handle.action.address}: {known.message}", cause=known.cause, hint=known.hint
+        )
         handle.finish(FAILED)
     else:
         handle.finish(DONE, word=result.word, detail=result.detail)

@@ -16,6 +16,7 @@ from typing import Any
 from stackfile import log, wire
 from stackfile.errors import ActionError, NotFoundError, StackfileError
 from stackfile.model.event import JobEvent
+from stackfile.refusals import understood
 
 LOG = log.get(__name__)
 FINISHED_KEPT = 100
@@ -185,7 +186,7 @@ class JobManager:
             return Outcome(status=CANCELLED, error=cancelled())
         except Exception as error:
             LOG.exception("job %s (%s %s)", job.id, job.kind, job.project)
-            return Outcome(status=FAILED, error=ActionError("internal", f"internal error: {error!r}"))
+            return Outcome(status=FAILED, error=understood(error))
 
     def _forget_old(self) -> None:
         finished = [job.id for job in self._jobs.values() if job.finished]

@@ -7,6 +7,7 @@ from typing import Any
 
 from stackfile import errors
 from stackfile.errors import REASONS, ErrorList, Place, StackfileError
+from stackfile.refusals import understood
 
 _KINDS: dict[str, type[StackfileError]] = {
     kind.__name__: kind
@@ -25,10 +26,8 @@ _KINDS: dict[str, type[StackfileError]] = {
 
 
 def error_to_plain(error: BaseException) -> dict[str, Any]:
-    """`error` as plain data. What is not one of ours becomes reason `internal`, without its private details."""
-    if not isinstance(error, StackfileError):
-        name = type(error).__name__
-        error = errors.ActionError("internal", f"internal error: {name}", cause=str(error), hint="see the daemon's log")
+    """`error` as plain data. What is not one of ours becomes what `refusals.understood` makes of it."""
+    error = understood(error)
     plain: dict[str, Any] = {
         "type": type(error).__name__,
         "code": error.code,

@@ -1,0 +1,124 @@
+"""A database whose disk is full, read-only or broken: the reason is told, and deleting always works."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stackfile.errors import ActionError
+from stackfile.store.database import Database
+
+pytestmark = pytest.mark.root
+
+SCHEMA = ("CREATE TABLE a (x INTEGER PRIMARY KEY, y TEXT NOT NULL)",)
+BIG = "y" * 2000
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB and 64 inodes."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=64", "tmpfs", tmp_path], check=True)
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Not a byte is free after this, and no inode."""
+    with open(disk / "filler", "ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    number = 0
+    try:
+        while True:
+            (disk / f"empty-{number}").touch()
+            number += 1
+    except OSError:
+        return
+
+
+def grow(database: Database, *, raises: bool = False) -> tuple[int, ActionError]:
+    """Insert until it is refused."""
+    for number in range(100_000):
+        try:
+            database.execute("INSERT INTO a (y) VALUES (?)", BIG)
+        except ActionError as error:
+            if raises:
+                raise
+            return number, error
+    raise AssertionError("nothing was refused")
+
+
+def test_a_full_disk_refuses_growth_and_never_a_removal(disk: Path) -> None:
+    path = str(disk / "db")
+    database = Database(path, SCHEMA)
+    for number in range(300):
+        database.execute("INSERT INTO a VALUES (?, ?)", number, BIG)
+    fill(disk)
+    count, error = grow(database)
+    assert count > 0, "there is a reserve"
+    assert (error.reason, error.details["path"]) == ("disk-full", path)
+    assert "prune" in error.hint
+    with pytest.raises(ActionError) as caught, database.transaction(durable=True):
+        grow(database, raises=True)
+    assert caught.value.reason == "disk-full"
+    # rows are changed and removed as long as one likes
+    for turn in range(1000):
+        database.execute("UPDATE a SET y = ? WHERE x = ?", BIG[1:] + str(turn % 10), turn % 300)
+    for number in range(299):
+        database.execute("DELETE FROM a WHERE x = ?", number)
+    assert database.rows("SELECT x FROM a WHERE x < 300") == [(299,)]
+    database.execute("INSERT INTO a (y) VALUES ('what was removed made room')")
+
+    # it opens on a full disk after a clean end, and after a kill, which leaves its WAL
+    database.close()
+    fill(disk)
+    child = os.fork()
+    if child == 0:
+        Database(path, SCHEMA).execute("DELETE FROM a WHERE x = 299")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    fill(disk)
+    database = Database(path, SCHEMA)
+    assert database.one("SELECT count(*) FROM a WHERE x = 299") == (0,)
+    grow(database)
+
+    # and goes on by itself once there is space
+    for left in disk.glob("[fe]*"):
+        left.unlink()
+    for _ in range(500):
+        database.execute("INSERT INTO a (y) VALUES (?)", BIG)
+    database.close()
+    with closing(sqlite3.connect(path)) as checking:
+        assert checking.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_read_only_disk_says_so(disk: Path) -> None:
+    path = str(disk / "db")
+    Database(path, SCHEMA).close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(ActionError) as caught:
+        Database(path, SCHEMA)
+    assert caught.value.reason == "read-only"
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    Database(path, SCHEMA).close()
+
+
+def test_a_damaged_database_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    path.write_bytes(b"not a database" * 500)
+    with pytest.raises(ActionError) as caught:
+        Database(str(path), SCHEMA)
+    assert caught.value.reason == "database-damaged"
+    assert str(path) in caught.value.message
