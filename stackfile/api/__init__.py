@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stackfile.api.client import Client
+    from stackfile.api.formatting import Formatted, formatted_files, write_formatted
     from stackfile.api.hijacked import Hijacked
     from stackfile.api.history import LastChange, last_change
     from stackfile.api.inputs import RecordingReader
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Client": "stackfile.api.client",
+    "Formatted": "stackfile.api.formatting",
     "Hijacked": "stackfile.api.hijacked",
     "LastChange": "stackfile.api.history",
     "Form": "stackfile.language",
@@ -54,6 +56,7 @@ _HOMES = {
     "connect": "stackfile.api.launch",
     "environment": "stackfile.api.stacks",
     "error_from_plain": "stackfile.wire",
+    "formatted_files": "stackfile.api.formatting",
     "from_document": "stackfile.wire",
     "graph": "stackfile.api.stacks",
     "last_change": "stackfile.api.history",
@@ -68,11 +71,13 @@ _HOMES = {
     "to_document": "stackfile.wire",
     "to_plain": "stackfile.wire",
     "variables": "stackfile.api.stacks",
+    "write_formatted": "stackfile.api.formatting",
 }
 
 __all__ = [
     "Client",
     "Form",
+    "Formatted",
     "Hijacked",
     "LastChange",
     "LoadOptions",
@@ -88,6 +93,7 @@ __all__ = [
     "connect",
     "environment",
     "error_from_plain",
+    "formatted_files",
     "from_document",
     "graph",
     "last_change",
@@ -102,6 +108,7 @@ __all__ = [
     "to_document",
     "to_plain",
     "variables",
+    "write_formatted",
 ]
 
 

@@ -17,6 +17,7 @@ from stackfile.model.stack import Stack
 
 if TYPE_CHECKING:
     from stackfile.language.asked import Asked
+    from stackfile.language.dialect import SourceFile
     from stackfile.language.linting import Finding, Rule
     from stackfile.language.settable import Setting
 
@@ -28,6 +29,7 @@ __all__ = [
     "Warned",
     "configuration",
     "environment",
+    "files",
     "lint",
     "lint_rules",
     "load",
@@ -119,6 +121,16 @@ def lint_rules() -> list[Rule]:
     from stackfile.language.linting import RULES
 
     return list(RULES.values())
+
+
+def files(options: LoadOptions, read: Reader | None = None) -> list[SourceFile]:
+    """The files that `options` name, or those that are found; not what they include. Raises StackError."""
+    from stackfile.language import dialect, project
+
+    reader = read or FileReader()
+    first = project.first_variables(options, reader)
+    environ = {name: variable.value for name, variable in first.items()} | dict(options.environ)
+    return dialect.files_of(options, environ, reader, [])[0]
 
 
 def schema() -> str:

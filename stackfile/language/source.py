@@ -60,6 +60,11 @@ def parse_documents(data: bytes, file: str, errors: ErrorCollector) -> list[Node
     return _Composer(_text(data, file), file, errors, templates=False, text_keys=True).documents(MAX_DOCUMENTS)
 
 
+def parse_any(data: bytes, file: str, errors: ErrorCollector) -> list[Node]:
+    """The trees of all YAML documents in a file, in whichever dialect it is. Raises as `parse`."""
+    return _Composer(_text(data, file), file, errors, templates=True).documents(MAX_DOCUMENTS)
+
+
 def _text(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
         raise StackError("too-large", f"{file} has {len(data)} bytes", at=Place(file), hint=f"the limit is {MAX_BYTES}")

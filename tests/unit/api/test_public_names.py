@@ -15,10 +15,10 @@ def test_names_of_the_package() -> None:
 
 def test_names_of_the_api() -> None:
     assert dir(api) == [
-        "Client", "Form", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader", "RecordingReader",
-        "Rule", "Warned", "apply", "config", "configuration", "connect", "environment", "error_from_plain",
-        "from_document", "graph", "last_change", "lint", "lint_rules", "load", "plan", "read_plan", "schema",
-        "settings", "text_of", "to_document", "to_plain", "variables",
+        "Client", "Form", "Formatted", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader",
+        "RecordingReader", "Rule", "Warned", "apply", "config", "configuration", "connect", "environment",
+        "error_from_plain", "formatted_files", "from_document", "graph", "last_change", "lint", "lint_rules", "load",
+        "plan", "read_plan", "schema", "settings", "text_of", "to_document", "to_plain", "variables", "write_formatted",
     ]  # fmt: skip
 
 
