@@ -104,6 +104,10 @@ class RunPaths:
         """Log of one of our processes."""
         return f"{self.root}/{process}.log"
 
+    def record(self, process: str) -> str:
+        """Which process is this child of the supervisor."""
+        return f"{self.root}/{process}.pid"
+
     def container(self, identity: str) -> str:
         """Directory of one running container: FIFOs, resolv.conf, hosts, hostname, secrets on tmpfs, mount point."""
         return f"{self.root}/containers/{identity}"

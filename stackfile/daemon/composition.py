@@ -8,8 +8,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 
 from stackfile import log
@@ -22,10 +20,14 @@ from stackfile.paths import RunPaths
 from stackfile.reconcile.reconciler import Reconciler
 from stackfile.settings import Settings
 from stackfile.supervisor.client import Supervisor
+from stackfile.supervisor.keeper import Keeper
+from stackfile.supervisor.presence import Presence
 
 KIND = "embedded"
 _LISTENER = "daemon/http"
 """Key of the listening socket in the supervisor: requests wait in it while a killed daemon is respawned."""
+_REVIVAL_PAUSE = 1.0
+"""Seconds until it is tried again to have a supervisor."""
 _JOBS_PATIENCE = 10.0
 """Seconds that an interrupted job has to finish what is under way."""
 _logger = log.get(__name__)
@@ -37,15 +39,18 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._paths = RunPaths(settings.run)
-        self._engine = EmbeddedEngine(settings)
+        self._supervisor = Keeper(self._paths.supervisor, settings.environment())
+        self._presence = Presence(self._paths.supervisor)
+        self._engine = EmbeddedEngine(settings, self._supervisor)
         self._reconciler = Reconciler(ContainerProvider(self._engine))
         self._end = asyncio.Event()
         self._everything = False
-        self._parent = os.getppid()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Open the engine, serve, and call `ready`; until SIGTERM or SIGINT, which leave containers running."""
         self._catch_signals()
+        self._supervisor.recover()
+        self._follow_supervisor()
         await self._engine.open()
         try:
             server = HttpServer(self._services())
@@ -60,10 +65,7 @@ class Daemon:
             try:
                 await self._engine.close()
             finally:
-                if self._everything:
-                    self._stop_supervisor()
-                elif os.getppid() != self._parent:
-                    self._replace_supervisor()
+                self._leave_supervisor()
 
     async def _end_jobs(self) -> None:
         try:
@@ -96,34 +98,45 @@ class Daemon:
 
     def _listener(self) -> socket.socket:
         """The listening socket of the daemon before this one, or a new one, which the supervisor keeps."""
-        supervisor = Supervisor(self._paths.supervisor)
+        held = [socket.socket(fileno=number) for number in self._supervisor.fetch(_LISTENER)]
+        if held and _is_socket(self._paths.socket):
+            held[0].setblocking(False)
+            return held[0]
+        for old in held:
+            old.close()
+        fresh = listen(self._paths.socket, _gid(self._settings.socket_group))
+        self._supervisor.hold(_LISTENER, [fresh.fileno()])
+        return fresh
+
+    def _follow_supervisor(self) -> None:
+        """Notice its end; while there is none, try to have another one."""
+        loop = asyncio.get_running_loop()
+        if self._presence.find():
+            loop.add_reader(self._presence.fileno(), self._revive_supervisor)
+        else:
+            loop.call_later(_REVIVAL_PAUSE, self._revive_supervisor)
+
+    def _revive_supervisor(self) -> None:
+        if self._presence.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._presence.fileno())
+            self._presence.close()
         try:
-            held = [socket.socket(fileno=number) for number in supervisor.fetch(_LISTENER)]
-            if held and _is_socket(self._paths.socket):
-                held[0].setblocking(False)
-                return held[0]
-            for old in held:
-                old.close()
-            fresh = listen(self._paths.socket, _gid(self._settings.socket_group))
-            supervisor.hold(_LISTENER, [fresh.fileno()])
-            return fresh
-        finally:
-            supervisor.close()
+            self._supervisor.revive()
+        except StackfileError as error:
+            _logger.error("%s", error)
+        self._follow_supervisor()
 
-    def _replace_supervisor(self) -> None:
-        """The supervisor died, and so we and our siblings end: a new one starts all anew, and containers run on.
-
-        Where a client was faster it finds the lock taken and ends.
-        """
-        _logger.warning("the supervisor is gone: starting another one")
-        subprocess.run(
-            [sys.executable, "-I", "-m", "stackfile.supervisor"],
-            env={**os.environ, **self._settings.environment()},
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+    def _leave_supervisor(self) -> None:
+        """Leave it as it is, or have it end everything."""
+        if self._presence.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._presence.fileno())
+            self._presence.close()
+        self._supervisor.let_go()
+        if self._everything:
+            self._stop_supervisor()
 
     def _stop_supervisor(self) -> None:
+        # Not the one that brings it back.
         supervisor = Supervisor(self._paths.supervisor)
         try:
             supervisor.drop(_LISTENER)

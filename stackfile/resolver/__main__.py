@@ -11,10 +11,13 @@ from stackfile import log, settings
 from stackfile.paths import RunPaths
 from stackfile.resolver.server import Server
 from stackfile.supervisor.client import Supervisor
+from stackfile.supervisor.presence import LONE, Presence
+
+_PAUSE = 0.1
 
 
 async def serve(ready_fd: int | None) -> None:
-    """Serve until SIGTERM. "ok" goes to `ready_fd` once commands are taken."""
+    """Serve until SIGTERM, also while there is no supervisor for a while. "ok" goes to `ready_fd` when it serves."""
     paths = RunPaths(settings.load().run)
     supervisor = Supervisor(paths.supervisor)
     server = Server(supervisor)
@@ -24,12 +27,34 @@ async def serve(ready_fd: int | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    following = loop.create_task(_follow(Presence(paths.supervisor), ended))
     if ready_fd is not None:
         os.write(ready_fd, b"ok\n")
         os.close(ready_fd)
     await ended.wait()
+    following.cancel()
     server.close()
     supervisor.close()
+
+
+async def _follow(presence: Presence, ended: asyncio.Event) -> None:
+    """Set `ended` when there has been no supervisor for long."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LONE
+    while loop.time() < deadline:
+        if not presence.find():
+            await asyncio.sleep(_PAUSE)
+            continue
+        lost = asyncio.Event()
+        descriptor = presence.fileno()
+        loop.add_reader(descriptor, lost.set)
+        try:
+            await lost.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            presence.close()
+        deadline = loop.time() + LONE
+    ended.set()
 
 
 def main() -> None:

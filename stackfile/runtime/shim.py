@@ -10,7 +10,6 @@ push      {"exit": {…}}
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import json
 import os
@@ -18,7 +17,6 @@ import select
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -32,12 +30,12 @@ from stackfile.paths import RunPaths
 from stackfile.runtime import codec
 from stackfile.runtime.containers import Child, Containers
 from stackfile.runtime.instructions import ExecInstructions, Instructions
+from stackfile.runtime.lone import Lone
 from stackfile.runtime.loop import Loop
 from stackfile.runtime.records import ExitRow
 from stackfile.supervisor.client import Supervisor
+from stackfile.supervisor.presence import Presence
 
-_TURN_PATIENCE = 10.0
-"""Seconds for which a shim waits for the one before it to hand over."""
 _BURST = 16
 """Messages handled a wake-up, so that no client keeps the others waiting."""
 
@@ -88,14 +86,19 @@ class Client:
 class Shim:
     """Requests from daemons to Containers, answers and ends back."""
 
-    def __init__(self, paths: RunPaths) -> None:
-        self._parent = os.getppid()
-        self._turn = _take_turn(f"{paths.shim}.lock")
-        self._supervisor_socket = paths.supervisor
+    def __init__(self, given: settings.Settings) -> None:
+        paths = RunPaths(given.run)
         self._loop = Loop()
         self._clients: dict[int, Client] = {}
         self._containers = Containers(self._loop, Supervisor(paths.supervisor), paths.root, self._report)
         self._containers.adopt()
+        Lone(
+            self._loop,
+            Presence(paths.supervisor),
+            given.environment(),
+            needed=lambda: bool(self._containers.running()),
+            hand_over=self._containers.hand_over,
+        ).begin()
         self._listener = seqpacket.listen(paths.shim)
         self._listener.setblocking(False)
         self._loop.add(self._listener.fileno(), self._accept)
@@ -112,24 +115,8 @@ class Shim:
         self._loop.run()
 
     def _told_to_end(self, wake: int) -> None:
-        """At once, unless our supervisor died: terminals would die with us, so they go to the next one first."""
         os.read(wake, 4096)
-        if os.getppid() == self._parent or not self._containers.running():
-            return self._loop.stop()
-        return self._loop.every_tick(self._hand_over)
-
-    def _hand_over(self) -> bool:
-        """Whether to try again: there is no other supervisor yet."""
-        try:
-            seqpacket.connect(self._supervisor_socket).close()
-        except OSError:
-            return True
-        try:
-            self._containers.hand_over()
-        except StackfileError as error:
-            print(f"shim: not handed over: {error}", file=sys.stderr, flush=True)
         self._loop.stop()
-        return False
 
     def _accept(self, events: int) -> None:
         try:
@@ -252,20 +239,6 @@ _HANDLERS: dict[str, Callable[[Shim, Client, dict[str, Any], list[int]], None]] 
 }
 
 
-def _take_turn(path: str) -> int:
-    """Wait for a shim before us that outlived its supervisor and hands over; the lock ends with this process."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _TURN_PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
-            time.sleep(0.01)
-    print(f"shim: {path} is held by another one after {_TURN_PATIENCE:g} s", file=sys.stderr, flush=True)
-    return lock
-
-
 def _row(child: Child) -> list[Any]:
     return [child.container.row.container, child.exec_id, child.pid, child.start_time]
 
@@ -285,8 +258,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the shim; `--ready-fd N` is written to once it serves."""
     syscalls.set_process_name("stackfile-shim")
     os.environ.pop("PYTHONPATH", None)
-    given = settings.load()
-    shim = Shim(RunPaths(given.run))
+    shim = Shim(settings.load())
     if arguments[:1] == ["--ready-fd"]:
         ready = int(arguments[1])
         os.write(ready, b"ok\n")

@@ -1,4 +1,8 @@
-"""The supervisor's own children: started in order, respawned with back-off, stopped in reverse order."""
+"""The supervisor's children: started in order, respawned with back-off, stopped in reverse order.
+
+They outlive a supervisor that is killed, and the next one adopts them: not its children for the kernel, they are
+watched by pidfd.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stackfile.kernel.syscalls import PR_SET_PDEATHSIG, prctl
+from stackfile.kernel import process
+from stackfile.supervisor import record
 from stackfile.supervisor.protocol import ProcessStatus
 
 _BACK_OFF = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 10.0
 """Seconds up after which a child counts as healthy again."""
 _LOG_LIMIT = 5_000_000
+_ADOPTION_PATIENCE = 5.0
+"""Seconds for one that cannot be adopted to be gone after SIGKILL."""
 
 
 @dataclass
@@ -25,15 +32,21 @@ class Child:
     name: str
     module: str
     log: str
+    record_path: str
     pid: int = 0
     started: float = 0.0
     started_ns: int = 0
     restarts: int = 0
     failures: int = 0
+    """Ends in a row, each soon after the start."""
+    last_end: str = ""
+    """How it ended the last time."""
     due: float = 0.0
     """When to start it again (monotonic); 0 while it runs."""
     ready: bool = False
     ready_fd: int = field(default=-1, repr=False)
+    pidfd: int = field(default=-1, repr=False)
+    """Of one that was adopted."""
     said: bytes = b""
 
     def start(self) -> None:
@@ -45,8 +58,7 @@ class Child:
         pid = os.fork()
         if pid == 0:
             try:
-                # Without us nobody would respawn it or hold its descriptors; the next client starts all anew.
-                prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+                record.write(self.record_path)
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)
@@ -62,6 +74,38 @@ class Child:
         self.pid, self.ready_fd, self.ready, self.said = pid, read, False, b""
         self.started, self.started_ns, self.due = time.monotonic(), time.time_ns(), 0.0
 
+    def adopt(self) -> bool:
+        """Take over the process that an earlier supervisor has started, if it lives and serves.
+
+        One that was still starting cannot tell us when it serves: it is killed. `pidfd` becomes readable at the end.
+        """
+        found = record.read(self.record_path)
+        pidfd = process.pidfd_of(found.pid, found.started) if found else -1
+        if found is None or pidfd < 0:
+            return False
+        if not found.ready or not process.is_alive(found.pid, found.started):
+            self._end_stranger(found)
+            os.close(pidfd)
+            return False
+        self.pid, self.pidfd, self.ready, self.due = found.pid, pidfd, True, 0.0
+        self.started, self.started_ns = time.monotonic(), _since_epoch(found.started)
+        return True
+
+    @staticmethod
+    def _end_stranger(found: record.Record) -> None:
+        _signal(found.pid, signal.SIGKILL)
+        deadline = time.monotonic() + _ADOPTION_PATIENCE
+        while process.is_alive(found.pid, found.started) and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def adopted_end(self) -> str:
+        """How a process that is not our child ended, as far as the kernel tells; "" while it lives."""
+        found = record.read(self.record_path)
+        if found is not None and found.pid == self.pid and process.is_alive(found.pid, found.started):
+            return ""
+        status = process.exit_status(self.pidfd)
+        return "unknown" if status is None else describe(status)
+
     def read_ready(self) -> bool:
         """Read what the child says; True when it is finished saying (ready, failed or dead)."""
         data = os.read(self.ready_fd, 4096)
@@ -69,6 +113,8 @@ class Child:
         if data and not self.said.endswith(b"\n"):
             return False
         self.ready = self.said.startswith(b"ok")
+        if self.ready:
+            record.mark_ready(self.record_path)
         return True
 
     def close_ready(self) -> None:
@@ -76,18 +122,21 @@ class Child:
             os.close(self.ready_fd)
             self.ready_fd = -1
 
-    def ended(self) -> None:
+    def ended(self, how: str = "") -> None:
         """It is dead: plan its return."""
         up = time.monotonic() - self.started
         self.failures = 0 if up > _STEADY else self.failures
         self.due = time.monotonic() + _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
         self.failures += 1
         self.restarts += 1
+        self.last_end = how
         self.pid = 0
         self.ready = False
 
     def status(self) -> ProcessStatus:
-        return ProcessStatus(self.name, self.pid, self.started_ns if self.pid else 0, self.restarts)
+        failures = 0 if self.pid and time.monotonic() - self.started > _STEADY else self.failures
+        started = self.started_ns if self.pid else 0
+        return ProcessStatus(self.name, self.pid, started, self.restarts, failures, self.last_end, self.log)
 
     def stop(self, patience: float, reap: Callable[[], None]) -> None:
         """SIGTERM, then SIGKILL after `patience` seconds. `reap` collects dead children (and clears `pid`)."""
@@ -104,6 +153,18 @@ class Child:
                 _signal(self.pid, signal.SIGKILL)
                 killed = True
             time.sleep(0.002)
+
+
+def describe(status: int) -> str:
+    """A wait status in words."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _since_epoch(ticks: int) -> int:
+    """A start time (clock ticks since boot) in ns since the epoch."""
+    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def _signal(pid: int, number: int) -> None:

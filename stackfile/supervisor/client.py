@@ -69,6 +69,9 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
+    def _lost(self) -> None:
+        """The connection has ended: before another one is made."""
+
     def _tell(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a request that has no answer; it is served before what is asked later on this connection."""
         data = json.dumps({**request, "quiet": True}).encode()
@@ -78,6 +81,7 @@ class Supervisor:
             if error.errno in (errno.EMFILE, errno.EBADF):
                 raise
             self.close()
+            self._lost()
             try:
                 seqpacket.send(self._connected(), data, fds)
             except OSError as again:
@@ -91,6 +95,9 @@ class Supervisor:
                 raise
             # A respawned supervisor is at the same path: once more, on a fresh connection.
             self.close()
+            if isinstance(error, TimeoutError):
+                raise self._unreachable(error) from error
+            self._lost()
             try:
                 answer, received = self._exchange(request, fds)
             except OSError as again:
@@ -116,4 +123,5 @@ class Supervisor:
         return self._socket
 
     def _unreachable(self, error: OSError) -> EngineError:
-        return EngineError("engine-unreachable", f"the supervisor at {self._path} does not answer", cause=str(error))
+        cause = f"nothing in {_PATIENCE:g} s" if isinstance(error, TimeoutError) else str(error)
+        return EngineError("engine-unreachable", f"the supervisor at {self._path} does not answer", cause=cause)

@@ -24,9 +24,16 @@ class OrphanExit:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """One of the supervisor's children. `started` is in ns since the epoch; pid 0 while it waits to be respawned."""
+    """One of the supervisor's children. `started` is in ns since the epoch; pid 0 while it waits to be respawned.
+
+    `failures` counts ends in a row, each within seconds of the start: above 1 it is a crash loop. `last_end` says how
+    it ended the last time, `log` is the path of what it writes.
+    """
 
     name: str
     pid: int
     started: int
     restarts: int
+    failures: int = 0
+    last_end: str = ""
+    log: str = ""

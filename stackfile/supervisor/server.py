@@ -11,11 +11,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from stackfile.kernel import seqpacket
 from stackfile.paths import RunPaths
-from stackfile.supervisor.children import Child
+from stackfile.supervisor import record
+from stackfile.supervisor.children import Child, describe
 from stackfile.supervisor.orphans import Orphans
 from stackfile.supervisor.protocol import MESSAGE
 
@@ -68,10 +70,9 @@ class Server:
         self._announce: Callable[[str], None] | None = announce
         self._held = Held()
         self._orphans = Orphans()
-        self._children = [Child(name, module, paths.log(name)) for name, module in modules or _MODULES]
-        self._needed = len(self._children)
-        if not modules:
-            self._children.append(Child(_WARM[0], _WARM[1], paths.log(_WARM[0])))
+        named = modules or (*_MODULES, _WARM)
+        self._children = [Child(name, module, paths.log(name), paths.record(name)) for name, module in named]
+        self._needed = len(modules or _MODULES)
         self._clients: dict[int, socket.socket] = {}
         self._stopping = False
         self._started = time.time_ns()
@@ -114,23 +115,34 @@ class Server:
         """All at once: each waits for the sockets of the others that it needs."""
         for child in self._children[: self._needed]:
             self._start(child)
+        self._are_ready()
 
     def _start(self, child: Child) -> None:
+        """Start it, or adopt the one that has outlived the supervisor before this one."""
+        if child.adopt():
+            print(f"supervisor: {child.name} runs on ({child.pid})", file=sys.stderr, flush=True)
+            self._epoll.register(child.pidfd, select.EPOLLIN)
+            return
         child.start()
         self._epoll.register(child.ready_fd, select.EPOLLIN)
 
     def _heard(self, fd: int) -> None:
-        child = next((each for each in self._children if each.ready_fd == fd), None)
-        if child is None or not child.read_ready():
+        child = next((each for each in self._children if fd in (each.ready_fd, each.pidfd)), None)
+        if child is not None and fd == child.pidfd:
+            self._reap_adopted(child)
+        if child is None or fd != child.ready_fd or not child.read_ready():
             return
         self._epoll.unregister(fd)
         child.close_ready()
         if child.ready:
-            if all(each.ready for each in self._children[: self._needed]):
-                self._say("ok")
-                self._start_warm()
+            self._are_ready()
         elif child.said:
             self._say(f"error: {child.name}: {child.said.decode(errors='replace').removeprefix('error:').strip()}")
+
+    def _are_ready(self) -> None:
+        if all(each.ready for each in self._children[: self._needed]):
+            self._say("ok")
+            self._start_warm()
 
     def _start_warm(self) -> None:
         for child in self._children[self._needed :]:
@@ -142,13 +154,24 @@ class Server:
             for child in self._children:
                 if child.pid == pid:
                     self._orphans.forget_pid(pid)
-                    self._child_ended(child, status)
+                    self._child_ended(child, describe(status))
+        for child in self._children:
+            if child.pidfd >= 0:
+                self._reap_adopted(child)
 
-    def _child_ended(self, child: Child, status: int) -> None:
+    def _reap_adopted(self, child: Child) -> None:
+        how = child.adopted_end()
+        if how:
+            self._epoll.unregister(child.pidfd)
+            os.close(child.pidfd)
+            child.pidfd = -1
+            self._child_ended(child, how)
+
+    def _child_ended(self, child: Child, how: str) -> None:
         if not self._stopping:
-            print(f"supervisor: {child.name} ended ({os.waitstatus_to_exitcode(status)})", file=sys.stderr, flush=True)
+            print(f"supervisor: {child.name} ended ({how})", file=sys.stderr, flush=True)
         never_ready = not child.ready
-        child.ended()
+        child.ended(how)
         if never_ready and self._announce is not None and child.failures > 2:
             self._say(f"error: {child.name} does not start: {_tail(child.log)}")
 
@@ -198,6 +221,8 @@ class Server:
                 os.unlink(path)
             except FileNotFoundError:
                 continue
+        for child in self._children:
+            record.remove(child.record_path)
 
     # ---- clients
 
@@ -275,8 +300,8 @@ class Server:
 
     def _status(self, request: dict[str, Any]) -> Answer:
         rows = [child.status() for child in self._children]
-        own = ["supervisor", os.getpid(), self._started, 0]
-        return [own, *([row.name, row.pid, row.started, row.restarts] for row in rows)], ()
+        own = ["supervisor", os.getpid(), self._started, 0, 0, "", self._paths.log("supervisor")]
+        return [own, *(list(astuple(row)) for row in rows)], ()
 
     def _stop(self, request: dict[str, Any]) -> Answer:
         self._stop_soon()

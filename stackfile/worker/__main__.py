@@ -14,6 +14,7 @@ from stackfile import settings
 from stackfile.cli import main as run_command
 from stackfile.kernel.syscalls import set_process_name
 from stackfile.paths import RunPaths
+from stackfile.supervisor.presence import Presence
 from stackfile.worker.warm import touch, warm
 from stackfile.worker.zygote import Zygote, listen
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     paths = RunPaths(settings.load().run)
     set_process_name("stackfile-worker")
     warm()
-    zygote = Zygote(listen(paths.worker, like=paths.socket), run_command, touch)
+    zygote = Zygote(listen(paths.worker, like=paths.socket), run_command, touch, Presence(paths.supervisor))
     # What is here now stays: collecting it in a worker would only copy pages.
     gc.collect()
     gc.freeze()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackfile.kernel import seqpacket
+from stackfile.supervisor.presence import LONE, Presence
 from stackfile.worker import caller, protocol
 from stackfile.worker.command import Request, hand_over, receive, run
 from stackfile.worker.protocol import Hello, parse_hello
@@ -24,6 +25,9 @@ _GRACE = 5.0
 _BACKLOG = 256
 _LULL = 0.05
 """Seconds after a command was taken until the next spare worker is made: not while that command wants the machine."""
+
+_LOOK = 0.2
+"""Seconds between two looks for a supervisor that is missing."""
 
 
 @dataclass(eq=False)
@@ -58,9 +62,17 @@ class Zygote:
     """
 
     def __init__(
-        self, listener: socket.socket, main: Callable[[list[str]], int], wake: Callable[[], None] = lambda: None
+        self,
+        listener: socket.socket,
+        main: Callable[[list[str]], int],
+        wake: Callable[[], None] = lambda: None,
+        presence: Presence | None = None,
     ) -> None:
+        """Without the supervisor of `presence` it works on for a while, and then ends."""
         self._listener = listener
+        self._presence = presence
+        self._lost = 0.0
+        """Since when there is no supervisor (monotonic); 0: there is one, or nobody asks."""
         self._main = main
         self._ready = wake
         self._spare: Spare | None = None
@@ -80,23 +92,40 @@ class Zygote:
             signal.signal(number, self._end)
 
     def run(self) -> None:
+        self._find_supervisor()
         while not self._ending or self._pids:
             for fd, _ in self._epoll.poll(self._pause()):
                 if fd == self._wake:
                     os.read(self._wake, 4096)
+                elif self._presence is not None and fd == self._presence.fileno():
+                    self._presence.close()
+                    self._lost = time.monotonic()
                 elif fd == self._listener.fileno():
                     self._accept()
                 elif fd in self._jobs:
                     self._heard(self._jobs[fd])
             self._reap()
             self._kill_late()
+            if self._lost:
+                self._find_supervisor()
             if self._spare is None and not self._ending and self._refill <= time.monotonic():
                 self._fork_spare()
         if self._spare is not None:
             self._spare.channel.close()
             os.waitpid(self._spare.pid, 0)
 
-    def _end(self, number: int, frame: object) -> None:
+    def _find_supervisor(self) -> None:
+        if self._presence is None:
+            return
+        if self._presence.find():
+            self._epoll.register(self._presence.fileno(), select.EPOLLIN)
+            self._lost = 0.0
+            return
+        self._lost = self._lost or time.monotonic()
+        if time.monotonic() - self._lost > LONE:
+            self._end()
+
+    def _end(self, *_: object) -> None:
         """Take nothing new; those that run are told as if their clients had gone."""
         if not self._ending:
             self._ending = True
@@ -240,6 +269,8 @@ class Zygote:
                 _close([job.grant] if job.grant >= 0 else [])
         if self._spare is not None:
             self._spare.channel.close()
+        if self._presence is not None:
+            self._presence.close()
         self._epoll.close()
         self._listener.close()
 
@@ -312,8 +343,10 @@ class Zygote:
                 job.deadline = now + _GRACE
 
     def _pause(self) -> float:
-        """Seconds until a worker must be killed or made; -1 for never."""
+        """Seconds until a worker must be killed or made, or the supervisor looked for; -1 for never."""
         deadlines = [job.deadline for job in self._pids.values() if job.deadline]
+        if self._lost:
+            deadlines.append(time.monotonic() + _LOOK)
         if self._spare is None and not self._ending:
             deadlines.append(self._refill)
         return max(min(deadlines) - time.monotonic(), 0.0) if deadlines else -1.0

@@ -152,7 +152,7 @@ class Composition:
         await self.stock.drain()
 
 
-def compose(settings: Settings) -> Composition:
+def compose(settings: Settings, supervisor: Supervisor) -> Composition:
     """Take the roots and build everything. EngineError (`engine-locked`), ActionError (`database-newer`)."""
     paths = StatePaths(settings.root)
     roots.prepare(paths)
@@ -160,17 +160,16 @@ def compose(settings: Settings) -> Composition:
     lock = roots.lock(paths)
     try:
         exits = ExitRouter()
-        return _assemble(_core(settings, paths, exits), lock, exits)
+        return _assemble(_core(settings, supervisor, paths, exits), lock, exits)
     except BaseException:
         os.close(lock)
         raise
 
 
-def _core(settings: Settings, paths: StatePaths, exits: ExitRouter) -> Core:
+def _core(settings: Settings, supervisor: Supervisor, paths: StatePaths, exits: ExitRouter) -> Core:
     run_paths = RunPaths(settings.run)
     state = StateStore(paths.database, secrets.token_hex(16))
     run = RunStore(run_paths.database, roots.boot_id())
-    supervisor = Supervisor(run_paths.supervisor)
     images = ImageStore(paths, state.images)
     return Core(
         settings=settings,

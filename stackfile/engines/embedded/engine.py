@@ -22,6 +22,7 @@ from stackfile.model.event import Event
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
+from stackfile.paths import RunPaths
 from stackfile.provider.engine import (
     BuildStep,
     ImageLayer,
@@ -33,6 +34,7 @@ from stackfile.provider.engine import (
     Transferred,
 )
 from stackfile.settings import Settings
+from stackfile.supervisor.client import Supervisor
 
 
 class EmbeddedEngine:
@@ -41,8 +43,10 @@ class EmbeddedEngine:
     Needs the supervisor, shim and resolver of the same settings to be running. Lives in one asyncio loop.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor | None = None) -> None:
+        """`supervisor`: the line to it, by default one that does nothing when the supervisor dies."""
         self.settings = settings
+        self._supervisor = supervisor or Supervisor(RunPaths(settings.run).supervisor)
         self._composition: Composition | None = None
 
     @property
@@ -62,7 +66,7 @@ class EmbeddedEngine:
         or undone, what nobody owns is released, and after a reboot containers start again by policy.
         """
         assert self._composition is None, "engine is open already"
-        composition = compose(self.settings)
+        composition = compose(self.settings, self._supervisor)
         try:
             await composition.open()
         except BaseException:

@@ -7,7 +7,7 @@ from stackfile.supervisor.children import Child, rotate
 
 
 def test_back_off_grows_and_is_forgotten_after_a_while(tmp_path: Path) -> None:
-    child = Child("x", "m", str(tmp_path / "log"))
+    child = Child("x", "m", str(tmp_path / "log"), str(tmp_path / "x.pid"))
     waits = []
     for _ in range(7):
         child.started = time.monotonic()
