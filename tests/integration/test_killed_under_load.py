@@ -188,7 +188,8 @@ def _kill(box: Box, victims: tuple[str, ...], last: dict[str, Any], always: str)
     until(lambda: "up" in output(box, last["id"]), "its handler", box)
     if victims == ("supervisor",):
         _start_by_present_shim(box, last)
-    ending, running = (until(lambda: _pid(box, name), f"{name} runs", box) for name in (last["service"], "always"))
+    ending = until(lambda: _pid(box, last["service"]), "the one that ends", box)
+    running = until(lambda: _pid(box, "always"), "the one that starts again", box)
     if "supervisor" not in victims:
         os.kill(old["supervisor"], signal.SIGSTOP)
     try:
