@@ -30,7 +30,7 @@ from stackfile.model.container import (
     VolumeRecord,
 )
 from stackfile.model.event import Event, JobEvent
-from stackfile.model.image import ImageRecord, RegistryAuth, Transfer
+from stackfile.model.image import ImageRecord, RegistryAuth, ResolvedImage, Transfer
 from stackfile.model.observed import DownOptions, Drift, Project, UpOptions
 from stackfile.model.plan import Plan
 from stackfile.model.stack import SecretResource, Stack
@@ -240,6 +240,11 @@ class Client:
     ) -> ImageRecord:
         """Bring an image from its registry. `auth` is used for this alone; `told` hears of the progress."""
         return transfers.pull(self._transport, ref, platform, auth, told)
+
+    def resolve_image(self, ref: str, *, auth: RegistryAuth = RegistryAuth()) -> ResolvedImage:  # noqa: B008
+        """What a registry has under a reference now; nothing is fetched. Errors as of `pull_image`."""
+        body = {"reference": ref, "auth": auth}
+        return wire.decode(self._post(body, "images", "resolve", timeout=None, what=f"digest of {ref}"), ResolvedImage)
 
     def check_registry(self, host: str, auth: RegistryAuth) -> None:
         """ActionError (`registry-denied`, `registry-unreachable`) unless the registry takes these credentials."""

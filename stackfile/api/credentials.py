@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from stackfile.api.references import full_name, registry_of
 from stackfile.errors import ActionError, UsageError
 from stackfile.model.image import ImageRecord, RegistryAuth
 from stackfile.model.stack import Stack
@@ -25,14 +26,6 @@ _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 _TIMEOUT = 30.0
 _MISSING = "credentials not found in native keychain"
 _TOKEN = "<token>"
-
-
-def registry_of(reference: str) -> str:
-    """The registry's host that an image reference names; `docker.io` where it names none."""
-    first, slash, _ = reference.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        return _HUB if first in ("index.docker.io", "registry-1.docker.io") else first
-    return _HUB
 
 
 class Credentials:
@@ -64,7 +57,7 @@ class Credentials:
             if not service.image_is_stack_image:
                 wanted.add(service.image)
                 always = always or service.pull_policy not in ("", "missing", "if_not_present", "never", "build")
-        found = self.of_references(ref for ref in wanted if always or _full(ref) not in known)
+        found = self.of_references(ref for ref in wanted if always or full_name(ref) not in known)
         if any(image.build is not None for image in stack.images.values()):
             auths = self._read().get("auths") or {}
             listed = {_HUB if key == _HUB_KEY else _host(key): entry for key, entry in auths.items() if entry}
@@ -159,15 +152,6 @@ class Credentials:
         if not isinstance(answer, dict):
             raise ActionError("action-failed", f"{program} {verb} does not answer with JSON")
         return answer
-
-
-def _full(reference: str) -> str:
-    """The full name, as the engine lists it."""
-    host = registry_of(reference)
-    rest = reference.partition("/")[2] if reference.startswith(f"{host}/") else reference
-    if host == _HUB and "/" not in rest:
-        rest = f"library/{rest}"
-    return f"{host}/{rest}" if ":" in rest.rpartition("/")[2] else f"{host}/{rest}:latest"
 
 
 def _key(host: str) -> str:

@@ -45,6 +45,16 @@ def fill(stack: Stack) -> tuple[Stack, list[Upload]]:
     return replace(stack, images=images), list(uploads.values())
 
 
+def outside_images(stack: Stack, image: ImageResource) -> dict[str, tuple[str, Place | None]]:
+    """What the Dockerfile of an image names → the image of a registry that it means, and where that is said.
+
+    As far as the file and its arguments tell: what an image's own triggers (ONBUILD) name is not known. StackError, or
+    ErrorList, as `fill`.
+    """
+    assert image.build is not None, image.name
+    return _Filling(stack, image, image.build, {}).outside()
+
+
 class _Filling:
     def __init__(self, stack: Stack, image: ImageResource, build: Build, uploads: dict[str, Upload]) -> None:
         self._stack = stack
@@ -55,9 +65,7 @@ class _Filling:
         self._places = [f"{address}/{{}}", address, f"image.{image.name}"]
 
     def run(self) -> Build:
-        build = self._build
-        text, shown = (self._text(), self._shown()) if build.file else (build.text, self._inline())
-        build = replace(build, text=text, dockerfile=shown)
+        build = self._with_text()
         plan = _planned(build)
         build = replace(build, images=self._images(plan, build))
         if _reads_context(plan):
@@ -70,6 +78,23 @@ class _Filling:
             if value.startswith("/") and name in plan.images
         }
         return replace(build, manifests=manifests, secret_texts=self._secrets())
+
+    def outside(self) -> dict[str, tuple[str, Place | None]]:
+        plan = _planned(self._with_text())
+        places = {stage.base: stage.stage.base_at for stage in reversed(plan.stages)}
+        named = self._named()
+        found: dict[str, tuple[str, Place | None]] = {}
+        for name in plan.images:
+            meant = self._build.contexts.get(name, name)
+            if name not in named and not meant.startswith("/"):
+                place = self._place("dockerfile") or self._place("")
+                found[name] = (meant.removeprefix("docker-image://"), places.get(name, place))
+        return found
+
+    def _with_text(self) -> Build:
+        build = self._build
+        text, shown = (self._text(), self._shown()) if build.file else (build.text, self._inline())
+        return replace(build, text=text, dockerfile=shown)
 
     def _place(self, key: str) -> Place | None:
         """Where the stack file says it."""
@@ -120,10 +145,14 @@ class _Filling:
         """Images of the stack that the build needs. A name of the Dockerfile means the stack's image, as `image:` of a
         service does.
         """
-        named = {name: name for name, image in self._stack.images.items() if not image.service}
-        named |= {name: value[6:] for name, value in build.contexts.items() if value.startswith("image:")}
+        named = self._named()
         found = (named[name] for name in plan.images if named.get(name) in self._stack.images)
         return tuple(dict.fromkeys(name for name in found if name != self._image.name))
+
+    def _named(self) -> dict[str, str]:
+        """What a Dockerfile may call an image of the stack → its key."""
+        named = {name: name for name, image in self._stack.images.items() if not image.service}
+        return named | {name: value[6:] for name, value in self._build.contexts.items() if value.startswith("image:")}
 
     def _secrets(self) -> dict[str, str]:
         return {name: _content(self._stack, source) for name, source in self._build.secrets.items()}

@@ -67,6 +67,13 @@ def environment(options: LoadOptions) -> dict[str, str]:
     return language.environment(options)
 
 
+def environment_names(options: LoadOptions) -> list[str]:
+    """Every environment that the stack's files can be loaded with, "" for none. Raises as `load`."""
+    from stackfile import language
+
+    return language.environment_names(options)
+
+
 def settings(options: LoadOptions) -> list[Setting]:
     """What can be set of the stack's values, and where each comes from. Raises as `load`."""
     from stackfile import language

@@ -56,15 +56,29 @@ class Context:
         )
 
     def stack(
-        self, services: Sequence[str] = (), scale: Mapping[str, int] | None = None, read: Reader | None = None
+        self,
+        services: Sequence[str] = (),
+        scale: Mapping[str, int] | None = None,
+        read: Reader | None = None,
+        *,
+        locked: bool = False,
     ) -> Stack:
-        """Load the stack file; its warnings go to stderr. Raises StackError, UsageError (`no-such-service`)."""
+        """Load the stack file; its warnings go to stderr. Raises StackError, UsageError (`no-such-service`).
+
+        `locked`: with the content of images that the lock file says; RefusedError (`lock-differs`) where it lacks one.
+        """
         from stackfile import api
 
         warnings: list[Warned] = []
-        stack = api.load(self.load_options(services, scale), warnings=warnings, read=read)
+        options = self.load_options(services, scale)
+        stack = api.load(options, warnings=warnings, read=read)
         self._tell(warnings)
         check_services(stack, services)
+        if locked:
+            from stackfile.api import locks
+
+            file = locks.LockFile.of(stack, options)
+            stack = locks.locked(stack, file.read(read), file)
         return stack
 
     def configuration(self, form: Form | None = None) -> tuple[Stack, dict[str, Any]]:
@@ -80,16 +94,17 @@ class Context:
 
     def _tell(self, warnings: Sequence[Warned]) -> None:
         for warning in warnings:
-            self._warn(warning.message, warning.at)
+            self.warn(warning.message, warning.at)
 
     def tell_ignored(self, stack: Stack) -> None:
         """Warn of the keys that are accepted and have no effect (`plan` has them as notes)."""
         for item in stack.ignored:
             key = item.path[1:].replace("/", ".")
             why = f": {item.why}" if item.why else ""
-            self._warn(f"{item.address}: {key} has no effect{why}", item.at)
+            self.warn(f"{item.address}: {key} has no effect{why}", item.at)
 
-    def _warn(self, message: str, at: Place | None) -> None:
+    def warn(self, message: str, at: Place | None = None) -> None:
+        """A warning, on stderr."""
         place = f" ({at})" if at else ""
         self.console.note(self.console.paint("warning:", "yellow", self.console.err) + f" {message}{place}")
 

@@ -88,7 +88,8 @@ def showing(context: Context) -> Iterator[progress.Progress]:
 
 def pull(context: Context, reference: str, platform: str, shown: progress.Progress) -> ImageRecord:
     """Pull one image and show it. Errors as the client's `pull_image`, and those of the caller's credentials."""
-    from stackfile.api.credentials import Credentials, registry_of
+    from stackfile.api.credentials import Credentials
+    from stackfile.api.references import registry_of
 
     row = Shown(shown, reference, "pull")
     row.begin()

@@ -29,6 +29,7 @@ __all__ = [
     "Warned",
     "configuration",
     "environment",
+    "environment_names",
     "files",
     "lint",
     "lint_rules",
@@ -93,6 +94,22 @@ def environment(options: LoadOptions, read: Reader | None = None) -> dict[str, s
         pipeline = Pipeline(options, read or FileReader(), [], contents=False)
         stack = pipeline.run()
         return {"COMPOSE_PROJECT_NAME": stack.name, **pipeline.variables}
+
+
+def environment_names(options: LoadOptions, read: Reader | None = None) -> list[str]:
+    """The names that `-E` takes for what the stack's files can be: its environments, and "" first where none of them
+    is the default. Raises as `load`.
+    """
+    from stackfile.errors import Place
+    from stackfile.language.environments import choose, known_environments
+    from stackfile.language.pipeline import Pipeline
+
+    with _without_collector():
+        pipeline = Pipeline(options, read or FileReader(), [], contents=False)
+        known = known_environments(pipeline.gathered())
+        pipeline.errors.check()
+        base = [] if choose(known, "", Place("-E")) else [""]
+        return [*base, *(known.entries if known else ())]
 
 
 def settings(options: LoadOptions, read: Reader | None = None) -> list[Setting]:

@@ -75,6 +75,20 @@ class RegistryAuth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedImage:
+    """What a registry has under a reference: the digest of its index, of its manifest where it has no index."""
+
+    reference: str
+    """In full: `docker.io/library/busybox:latest`."""
+    digest: str
+    media_type: str = ""
+    size: int = 0
+    """Bytes of that document."""
+    platforms: tuple[str, ...] = ()
+    """`os/architecture[/variant]`, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """Progress of a pull or a load. `id` is the layer's short digest (or the tag), "" where it is about the whole.
 

@@ -23,7 +23,15 @@ from stackfile.model.container import (
     VolumeRecord,
 )
 from stackfile.model.event import Event
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth, Transfer
+from stackfile.model.image import (
+    BuildEvaluation,
+    BuildResult,
+    ImageConfig,
+    ImageRecord,
+    RegistryAuth,
+    ResolvedImage,
+    Transfer,
+)
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 
@@ -141,6 +149,12 @@ class Engine(Protocol):
         `platform` is `os/architecture[/variant]`, the machine's where it is "". NotFoundError (`image-not-found`),
         ActionError (`registry-denied`, `registry-unreachable`, `pull-failed`, `platform-missing`, `digest-mismatch`,
         `bad-archive`, `disk-full`).
+        """
+        ...
+
+    async def image_resolve(self, ref: str, auth: RegistryAuth) -> ResolvedImage:
+        """What the registry has under a reference; nothing is fetched. Errors as `image_pull` has them, and ActionError
+        (`bad-request`) for what is no reference.
         """
         ...
 

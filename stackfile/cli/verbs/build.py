@@ -17,14 +17,17 @@ def register() -> Verb:
         summary="Build the stack's images, and what they stand on",
         operands="[IMAGE|SERVICE…]",
         maximum=None,
-        options=(option("--no-cache", "every step anew"),),
+        options=(
+            option("--no-cache", "every step anew"),
+            option("--locked", "on the images of stack.lock alone, or refuse"),
+        ),
         run=run,
     )
 
 
 def run(context: Context, arguments: Arguments) -> int:
     began = time.monotonic()
-    stack = context.stack()
+    stack = context.stack(locked=arguments.flag("locked"))
     shown = progress.make(context.console)
     events = context.client().build(stack, arguments.positional, arguments.flag("no-cache"))
     finished = follow(context, events, shown)

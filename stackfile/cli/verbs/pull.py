@@ -17,7 +17,10 @@ def register() -> Verb:
         summary="Pull the images of services from their registries",
         operands="[SERVICE…]",
         maximum=None,
-        options=(option("--policy", "always (the default) or missing", "POLICY", choices=("always", "missing")),),
+        options=(
+            option("--policy", "always (the default) or missing", "POLICY", choices=("always", "missing")),
+            option("--locked", "the images of stack.lock alone, or refuse"),
+        ),
         run=run,
         text="Images that the stack builds are left alone; `up` pulls what is missing.",
     )
@@ -25,7 +28,7 @@ def register() -> Verb:
 
 def run(context: Context, arguments: Arguments) -> int:
     began = time.monotonic()
-    stack = context.stack(arguments.positional)
+    stack = context.stack(arguments.positional, locked=arguments.flag("locked"))
     shown = progress.make(context.console)
     events = context.client().pull(stack, arguments.positional, arguments.text("policy") or "always")
     finished = follow(context, events, shown)

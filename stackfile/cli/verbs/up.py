@@ -25,6 +25,7 @@ PLANNED = (
         "POLICY",
         choices=("always", "missing", "never"),
     ),
+    option("--locked", "the images of stack.lock alone, or refuse"),
     option("--force-recreate", "recreate containers though nothing changed"),
     option("--no-recreate", "leave existing containers as they are"),
     option("--no-deps", "without the services that the named ones depend on"),
@@ -86,7 +87,7 @@ def planned(context: Context, arguments: Arguments, read: Reader | None = None) 
     """The stack and the options that the command line says. Raises StackError, UsageError."""
     scale = scales(arguments)
     services = arguments.positional
-    stack = context.stack(services, scale, read)
+    stack = context.stack(services, scale, read, locked=arguments.flag("locked"))
     return stack, options_of(context, arguments, services, scale)
 
 

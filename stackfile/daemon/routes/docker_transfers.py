@@ -148,6 +148,26 @@ async def _identity(call: Call, reference: str) -> str:
         return ""
 
 
+@table.get("/distribution/{name*}/json")
+async def distribution(call: Call) -> web.StreamResponse:
+    """What a registry has under a name: for clients that write digests into their files."""
+    try:
+        found = await call.services.engine.image_resolve(call.path["name"], _auth(call))
+    except NotFoundError as error:
+        raise _worded(error) from error
+    return responses.json(
+        {
+            "Descriptor": {"mediaType": found.media_type, "digest": found.digest, "size": found.size},
+            "Platforms": [_platform(text) for text in found.platforms],
+        }
+    )
+
+
+def _platform(text: str) -> dict[str, str]:
+    parts = zip(("os", "architecture", "variant"), text.split("/"), strict=False)
+    return dict(parts)
+
+
 @table.post("/auth")
 async def login(call: Call) -> web.StreamResponse:
     """`docker login`: whether the registry takes the credentials. Nothing is kept."""

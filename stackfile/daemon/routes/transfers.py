@@ -47,6 +47,19 @@ async def pull(call: Call) -> web.StreamResponse:
     return await _stream(call, transfers.follow(work))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveRequest:
+    reference: str
+    auth: RegistryAuth = RegistryAuth()
+
+
+@table.post("/images/resolve")
+async def resolve(call: Call) -> web.StreamResponse:
+    """What the registry has under a reference; nothing is fetched."""
+    request = await call.read(ResolveRequest)
+    return responses.json(await call.services.engine.image_resolve(request.reference, request.auth))
+
+
 @table.post("/registry-check")
 async def check(call: Call) -> web.StreamResponse:
     """Whether a registry takes these credentials."""

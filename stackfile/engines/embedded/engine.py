@@ -19,7 +19,7 @@ from stackfile.model.container import (
     VolumeRecord,
 )
 from stackfile.model.event import Event
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth, ResolvedImage
 from stackfile.model.observed import Drift, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 from stackfile.paths import RunPaths
@@ -112,6 +112,9 @@ class EmbeddedEngine:
         told: Transferred | None = None,
     ) -> ImageRecord:
         return await self._parts.images.pull(ref, platform, auth, told)
+
+    async def image_resolve(self, ref: str, auth: RegistryAuth) -> ResolvedImage:
+        return await self._parts.images.resolve(ref, auth)
 
     async def registry_check(self, domain: str, auth: RegistryAuth) -> None:
         await self._parts.images.check_registry(domain, auth)

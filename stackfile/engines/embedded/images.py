@@ -19,7 +19,7 @@ from stackfile.engines.embedded.pulls import Pulls
 from stackfile.engines.embedded.registry import Registry
 from stackfile.images import documents, references
 from stackfile.images.store import ImageStore
-from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, Transfer
+from stackfile.model.image import BuildEvaluation, BuildResult, ImageRecord, RegistryAuth, ResolvedImage, Transfer
 from stackfile.model.stack import ImageResource
 from stackfile.provider.engine import BuildStep, ImageLayer, Progress, Transferred
 
@@ -91,6 +91,10 @@ class Images:
         record = await self._pulls.pull(ref, platform, auth, told or _silent)
         self._bus.publish("image", "pull", record.id, {"name": references.familiar(ref)})
         return record
+
+    async def resolve(self, ref: str, auth: RegistryAuth) -> ResolvedImage:
+        """Errors as Pulls.resolve."""
+        return await self._pulls.resolve(ref, auth)
 
     async def check_registry(self, domain: str, auth: RegistryAuth) -> None:
         """Errors as Pulls.check."""

@@ -18,7 +18,7 @@ from stackfile.images.bundle import Slice
 from stackfile.images.manifests import Descriptor, Index, Manifest
 from stackfile.images.references import Reference
 from stackfile.images.store import ImageStore
-from stackfile.model.image import ImageRecord, RegistryAuth, Transfer
+from stackfile.model.image import ImageRecord, RegistryAuth, ResolvedImage, Transfer
 from stackfile.provider.engine import Transferred
 from stackfile.registry.endpoint import Policy
 
@@ -55,6 +55,10 @@ class Pulls:
             return await pull.run()
         finally:
             pull.stop()
+
+    async def resolve(self, ref: str, auth: RegistryAuth) -> ResolvedImage:
+        """What the registry has under a reference. Errors as `registry.resolve`, ActionError (`bad-request`)."""
+        return await asyncio.wrap_future(self.thread(_resolve, references.parse(ref), self._policy, auth))
 
     async def check(self, domain: str, auth: RegistryAuth) -> None:
         """ActionError (`registry-denied`, `registry-unreachable`, `pull-failed`) unless the registry of `domain` takes
@@ -213,6 +217,12 @@ def _remove(path: str) -> None:
 
 def _short(layer: Descriptor) -> str:
     return layer.digest.partition(":")[2][:12]
+
+
+def _resolve(reference: Reference, policy: Policy, auth: RegistryAuth) -> ResolvedImage:
+    from stackfile.registry.resolve import resolve
+
+    return resolve(reference, policy, auth)
 
 
 def _check(domain: str, policy: Policy, auth: RegistryAuth) -> None:

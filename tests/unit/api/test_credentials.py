@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stackfile.api.credentials import Credentials, registry_of
+from stackfile.api.credentials import Credentials
+from stackfile.api.references import registry_of
 from stackfile.errors import StackfileError
 from stackfile.model.image import ImageRecord, RegistryAuth
 from stackfile.model.stack import Build, ImageResource, Service, Stack
