@@ -18,8 +18,8 @@ def test_names_of_the_api() -> None:
         "Client", "Form", "Formatted", "Hijacked", "LastChange", "LoadOptions", "LogLine", "Ping", "Reader",
         "RecordingReader", "Rule", "Warned", "apply", "config", "configuration", "connect", "environment",
         "environment_names", "error_from_plain", "formatted_files", "from_document", "graph", "last_change", "lint",
-        "lint_rules", "load", "plan", "read_plan", "schema", "settings", "text_of", "to_document", "to_plain", "variables",
-        "write_formatted",
+        "lint_rules", "load", "plan", "read_plan", "schema", "settings", "text_of", "to_document", "to_plain",
+        "variables", "write_formatted",
     ]  # fmt: skip
 
 
