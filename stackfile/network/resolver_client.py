@@ -141,6 +141,10 @@ class ResolverClient:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def hand_back(self) -> None:
+        """Have a new supervisor hold what the resolver serves; one that had it from the daemon keeps that."""
+        await self._call({"do": "hand_back"})
+
     async def status(self) -> dict[str, Any]:
         """What the resolver serves: {"served": [ids], "zones": n, "scopes": n}."""
         result: dict[str, Any] = await self._call({"do": "status"})

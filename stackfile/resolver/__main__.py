@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
 from stackfile import log, settings
 from stackfile.paths import RunPaths
@@ -27,7 +28,7 @@ async def serve(ready_fd: int | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    following = loop.create_task(_follow(Presence(paths.supervisor), ended))
+    following = loop.create_task(_follow(Presence(paths.supervisor), server.hand_back, ended))
     if ready_fd is not None:
         os.write(ready_fd, b"ok\n")
         os.close(ready_fd)
@@ -37,14 +38,15 @@ async def serve(ready_fd: int | None) -> None:
     supervisor.close()
 
 
-async def _follow(presence: Presence, ended: asyncio.Event) -> None:
-    """Set `ended` when there has been no supervisor for long."""
+async def _follow(presence: Presence, found: Callable[[], None], ended: asyncio.Event) -> None:
+    """Call `found` for each supervisor that comes; set `ended` when there has been none for long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + LONE
     while loop.time() < deadline:
         if not presence.find():
             await asyncio.sleep(_PAUSE)
             continue
+        found()
         lost = asyncio.Event()
         descriptor = presence.fileno()
         loop.add_reader(descriptor, lost.set)

@@ -35,6 +35,11 @@ class Listener:
         for sock in (udp, tcp):
             sock.setblocking(False)
 
+    @property
+    def descriptors(self) -> list[int]:
+        """Of the UDP and the TCP socket."""
+        return [self._udp.fileno(), self._tcp.fileno()]
+
     def begin(self) -> None:
         """Start reading, also what has been waiting in the sockets."""
         if not self._reading:

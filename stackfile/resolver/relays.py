@@ -21,6 +21,12 @@ class Relays:
     def __init__(self, fetch: Callable[[str], list[int]]) -> None:
         self._fetch = fetch
         self._relays: dict[str, TcpRelay | UdpRelay] = {}
+        self._sockets: dict[str, list[socket.socket]] = {}
+        """All that reserve a port, beside the relay's own duplicate: so the port stays ours without a supervisor."""
+
+    def kept(self) -> dict[str, list[int]]:
+        """The descriptors that reserve the relayed ports, by the supervisor's key."""
+        return {key: [sock.fileno() for sock in sockets] for key, sockets in self._sockets.items()}
 
     def replace(self, ports: Mapping[str, Any]) -> None:
         """These and no others."""
@@ -33,6 +39,7 @@ class Relays:
                 relay = self._relays.pop(key, None)
                 if relay is not None:
                     relay.close()
+                self._let_go(key)
                 continue
             protocol, backends = value
             found = self._relays.get(key) or (self._open(key, protocol) if backends else None)
@@ -43,6 +50,12 @@ class Relays:
         for relay in self._relays.values():
             relay.close()
         self._relays.clear()
+        for key in list(self._sockets):
+            self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
+        for sock in self._sockets.pop(key, []):
+            sock.close()
 
     def _open(self, key: str, protocol: str) -> TcpRelay | UdpRelay | None:
         sock = self._socket(key)
@@ -58,10 +71,9 @@ class Relays:
         except EngineError as error:
             _LOG.warning("no relay for %s: %s", key, error)
             return None
+        self._let_go(key)
+        self._sockets[key] = found
         chosen = next((sock for sock in found if sock.family == socket.AF_INET6), None)
-        for sock in found:
-            if sock is not chosen:
-                sock.close()
         if chosen is None and os.path.exists("/proc/sys/net/ipv6"):
             _LOG.warning("no relay for %s: the port is not reserved", key)
-        return chosen
+        return chosen.dup() if chosen else None

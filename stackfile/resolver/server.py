@@ -5,6 +5,7 @@ Commands come over RUN/resolver.sock, one JSON object a message (or a sealed mem
 request   {"do": "serve", "id": …} + 2 fds | {"do": "forget", "id": …} | {"do": "table", "table": {…}}
           | {"do": "update", "zones": {id: {…}|null}, "scopes": {id: {…}|null}} | {"do": "status"}
           | {"do": "relay", "ports": {key: [protocol, [[address, port], …]]|null}, "all"?: true}
+          | {"do": "hand_back"}
 answer    {"ok": …} or {"error": "…"}
 """
 
@@ -48,6 +49,7 @@ class Server:
             "update": self._update,
             "relay": self._relay,
             "status": self._status,
+            "hand_back": lambda *_: self.hand_back(),
         }
 
     def recover(self) -> None:
@@ -59,6 +61,19 @@ class Server:
                     self._adopt(key.removeprefix(f"{_HELD}/"), fds)
         except EngineError as error:
             _LOG.warning("no sockets taken over: %s", error)
+
+    def hand_back(self) -> None:
+        """Have a supervisor, whose predecessor died, hold what is served here, where nobody else has done so."""
+        ours = {f"{_HELD}/{key}": listener.descriptors for key, listener in self._listeners.items()}
+        ours |= self._relays.kept()
+        try:
+            there = set(self._supervisor.keys())
+            for key, descriptors in ours.items():
+                if key not in there and descriptors:
+                    self._supervisor.hold(key, descriptors)
+            self._supervisor.keys(_HELD)  # answered when all of it is held
+        except EngineError as error:
+            _LOG.warning("sockets are not handed back: %s", error)
 
     def listen(self, path: str) -> None:
         """Accept the daemon's connections at `path`."""

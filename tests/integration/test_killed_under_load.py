@@ -9,19 +9,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 
 from stackfile.api import connect
-from stackfile.errors import StackfileError
 from stackfile.kernel.process import is_alive, start_time
 from stackfile.runtime.logs import Query, read_logs
-from stackfile.supervisor.client import Supervisor
 from tests.conftest import Box
 from tests.integration import quickstart
+from tests.integration.processes import back, pids, until
 
 pytestmark = pytest.mark.root
 
@@ -115,30 +114,6 @@ class Asker:
         finally:
             self._stop.set()
             self._thread.join()
-
-
-def until(check: Callable[[], Any], what: str, box: Box, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"{what}\n{box.logs()}"
-        time.sleep(0.02)
-    return found
-
-
-def pids(box: Box) -> dict[str, int]:
-    with closing(Supervisor(f"{box.settings.run}/supervisor.sock")) as supervisor:
-        return {name: row.pid for name, row in supervisor.status().items()}
-
-
-def back(box: Box, old: dict[str, int], victims: tuple[str, ...]) -> bool:
-    """Whether others run in place of the victims, and the daemon answers."""
-    try:
-        now = pids(box)
-        with closing(connect(f"unix://{box.settings.socket}", start=False)) as client:
-            answers = client.ping().pid == now["daemon"]
-        return answers and all(now[name] not in (0, old[name]) for name in victims)
-    except (StackfileError, OSError, KeyError):
-        return False
 
 
 def output(box: Box, identity: str) -> list[str]:

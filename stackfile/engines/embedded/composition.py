@@ -102,6 +102,7 @@ class Composition:
         self.registry.load()
         self.networks.load()
         await self.core.resolver.connect()
+        await self.core.resolver.hand_back()
         await self.core.shim.connect()
         await self.recovery.run()
         self.firewalls.open()

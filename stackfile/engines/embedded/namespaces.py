@@ -163,11 +163,19 @@ class Namespaces:
         self._core.supervisor.hold(f"dns/{container.id}", sockets)
         await self._serve(container.id, sockets)
 
-    async def hold_again(self, container: Container) -> None:
-        """Give a new supervisor, whose predecessor died, the namespace of a running container and its resolver."""
-        descriptor = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    def hold_again(self, container: Container) -> None:
+        """Give a new supervisor, whose predecessor died with the daemon, the namespace of a running container."""
+        if not self._core.supervisor.keys(f"netns/{container.id}"):
+            descriptor = self._now(container)
+            try:
+                self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
+            finally:
+                os.close(descriptor)
+
+    async def serve_again(self, container: Container) -> None:
+        """Names for a running container whose sockets have gone with the processes that had them."""
+        descriptor = self._now(container)
         try:
-            self._core.supervisor.hold(f"netns/{container.id}", [descriptor])
             await self.serve_names(container, descriptor)
         finally:
             os.close(descriptor)
@@ -189,6 +197,10 @@ class Namespaces:
         finally:
             for socket in sockets:
                 os.close(socket)
+
+    @staticmethod
+    def _now(container: Container) -> int:
+        return os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def _join(self, container: Container, ref: str) -> int:
         other = self._registry.find(ref)

@@ -140,11 +140,14 @@ class Recovery:
     async def _serve_again(self, container: Container) -> None:
         sockets = self._core.supervisor.fetch(f"dns/{container.id}")
         try:
+            if container.place.endpoints:
+                with step(container.id, "namespace"):
+                    self._namespaces.hold_again(container)
             if len(sockets) == 2:
                 await self._core.resolver.serve(container.id, sockets[0], sockets[1])
             elif container.place.endpoints:
                 with step(container.id, "names"):
-                    await self._namespaces.hold_again(container)
+                    await self._namespaces.serve_again(container)
         finally:
             for socket in sockets:
                 os.close(socket)
