@@ -86,12 +86,13 @@ class Box:
     settings: Settings
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = PROGRAM
 
     def popen(self, *args: str, cwd: Path | None = None, **options: Any) -> subprocess.Popen[str]:
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         return subprocess.Popen(
-            [*PROGRAM, *args],
+            [*self.program, *args],
             cwd=cwd or self.directory,
             env={**os.environ, **self.settings.environment(), **self.environment},
             text=True,

@@ -243,9 +243,17 @@ class NetworkManager:
     def attach_wired(
         self, identity: str, wired: Wired, network: NetworkRecord, endpoint: Endpoint, default_route: bool
     ) -> None:
-        """As `attach`, by the pair that waits in the namespace (`eth0`), once for each; 0.3 ms."""
+        """As `attach`, by the pair that waits in the namespace (`eth0`), once for each; 0.3 ms.
+
+        Where somebody has deleted the pair meanwhile the namespace gets another one.
+        """
         with self._lock:
-            attachment.attach_wired(self._route, wired, self._named(network), endpoint, default_route=default_route)
+            try:
+                attachment.attach_wired(self._route, wired, self._named(network), endpoint, default_route=default_route)
+            except KernelError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                self.attach(identity, wired.netns, attachment.FIRST, network, endpoint, default_route)
             self._addresses[identity, network.id] = (endpoint.ipv4, endpoint.ipv6)
 
     def port(self, netns_fd: int, interface: str, network: NetworkRecord) -> PortFacts:

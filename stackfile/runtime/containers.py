@@ -319,7 +319,9 @@ class Containers:
         """Forget a dead container. Idempotent; ConflictError (`already-running`) while it lives."""
         container = self._all.get(identity)
         if container is None:
+            # An earlier shim may have died after it had its descriptors held and before it recorded the container.
             records.remove_all(f"{self._root}/{identity}")
+            self._drop(identity)
             return
         if any(child.ended is None for child in container.children.values() if not child.exec_id):
             raise ConflictError("already-running", f"container {identity[:12]} is running")

@@ -34,6 +34,10 @@ class FileTable:
         """Where a content is kept."""
         return [FileRow(*row) for row in self._db.rows("SELECT * FROM files WHERE key = ? ORDER BY number DESC", key)]
 
+    def all(self) -> list[FileRow]:
+        """Every kept content."""
+        return [FileRow(*row) for row in self._db.rows("SELECT * FROM files")]
+
     def list(self, project: str, kind: str = "", name: str = "") -> list[FileRow]:
         """Contents of a project, of one kind and name where given, oldest first."""
         rows = self._db.rows(

@@ -21,6 +21,7 @@ from tests.integration.netlab import (
     MACHINE,
     OTHER,
     OTHER6,
+    Host,
     Lab,
     MemoryHolder,
     MemoryJournal,
@@ -128,6 +129,18 @@ def test_attach_can_be_repeated(lab: Lab) -> None:
     assert lab.reaches(lab.netns, "10.77.2.2") == container.address
     with inside(container.netns):
         assert shell("ip route show default").split()[:3] == ["default", "via", "10.77.1.1"]
+
+
+def test_a_waiting_pair_that_somebody_deleted_is_made_again(lab: Lab) -> None:
+    network = lab.network(1)
+    ready, endpoint = lab.manager.wire(), lab.endpoint(network, 2)
+    shell(f"ip link delete {ready.link}")
+    lab.manager.attach_wired("c", ready, network, endpoint, True)
+    ready.route.close()
+    host = Host(ready.netns, endpoint.ipv4, endpoint)
+    lab.hosts.append(host)
+    host.serve(80)
+    assert lab.reaches(lab.netns, endpoint.ipv4) == endpoint.ipv4
 
 
 def test_container_namespace_is_as_dockers(lab: Lab) -> None:

@@ -376,6 +376,19 @@ def test_output_is_in_the_log_before_the_end_is_told(play: Callable[[Scenario], 
     play(scenario)
 
 
+def test_release_lets_go_of_what_an_earlier_shim_had_held(play: Callable[[Scenario], Any]) -> None:
+    """One that died after it had handed a container's descriptors over, and before it recorded the container."""
+
+    async def scenario(box: Box) -> None:
+        identity = "e" * 64
+        for kind in ("stdio", "stdin", "tty"):
+            box.supervisor.hold(f"{kind}/{identity}", [0])
+        await box.shim.release(identity)
+        await box.until(lambda: not box.supervisor.keys())
+
+    play(scenario)
+
+
 def test_many_at_once(play: Callable[[Scenario], Any]) -> None:
     async def scenario(box: Box) -> None:
         names = [f"many{number}" for number in range(30)]

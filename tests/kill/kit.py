@@ -12,10 +12,10 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +27,16 @@ CALLS = (
     "openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,"
     "link,linkat,symlink,symlinkat,mknod,mknodat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,"
     "lsetxattr,fsopen,fsconfig,fsmount,move_mount,mount,umount2,pivot_root,clone,clone3,fork,vfork,unshare,setns,"
-    "sendto,sendmsg,bind,kill,pidfd_send_signal,splice"
+    "sendto,sendmsg,recvmsg,bind,kill,pidfd_send_signal,splice"
 )
 _MAKES = re.compile(r"O_CREAT|O_TRUNC")
 _FILE = re.compile(r"\(\d+<(?:/|NETLINK:)")
 """A first descriptor, as `strace -yy` writes it, that is a file or a netlink socket: pipes and streams are no state."""
 _SOCKET = re.compile(r"\(\d+<(?:/|NETLINK:|UNIX)")
 """The same of a process whose effect is what it says to others."""
-_BY_DESCRIPTOR = {"write", "pwrite64", "sendto", "sendmsg", "splice"}
+_BY_DESCRIPTOR = {"write", "pwrite64", "sendto", "sendmsg", "recvmsg", "splice"}
+_RECEIVED = "SCM_RIGHTS"
+"""What makes receiving a change of state: descriptors that nobody else may have any more."""
 _LINE = re.compile(r"^(?:(\d+) +)?([a-z_0-9]+)\(")
 _PATIENCE = 20.0
 _DELAY = 5_000_000
@@ -54,6 +56,10 @@ class Point:
     number: int
     when: Moment
 
+    def told(self, command: str) -> str:
+        """In words, for who reads that it failed."""
+        return f"{self.victim} ended {self.when} call {self.number} of {self.call} during {command}"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -71,8 +77,11 @@ class Target:
 
 
 @contextmanager
-def _traced(target: Target, *options: str) -> Iterator[Path]:
-    """strace on the target with its threads, attached when the block begins; it ends with the block."""
+def _traced(target: Target, *options: str) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """strace on the target with its threads, attached when the block begins; it ends with the block.
+
+    Gives the file that it writes to, and the process.
+    """
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         output, words = Path(directory, "calls"), Path(directory, "words")
         pids = target.tracees()
@@ -87,7 +96,7 @@ def _traced(target: Target, *options: str) -> Iterator[Path]:
             assert time.monotonic() < deadline, f"strace does not attach to {pids}: {words.read_text()}"
             time.sleep(0.01)
         try:
-            yield output
+            yield output, tracer
         finally:
             if tracer.poll() is None:
                 tracer.send_signal(signal.SIGINT)
@@ -115,13 +124,15 @@ def state_changing(lines: list[str], target: Target, threads: set[int]) -> set[t
             continue
         if call in _BY_DESCRIPTOR and not place.search(line):
             continue
+        if call == "recvmsg" and _RECEIVED not in line:
+            continue
         found.add((call, counts[thread, call]))
     return found
 
 
 def record(target: Target, command: Callable[[], object]) -> list[Point]:
     """The points at which the target can be ended while `command` runs, each before and after its effect."""
-    with _traced(target, "-e", f"trace={CALLS}") as output:
+    with _traced(target, "-e", f"trace={CALLS}") as (output, _):
         command()
         threads = {int(path.name) for path in Path(f"/proc/{target.pid}/task").iterdir()}
         lines = output.read_text(errors="replace").splitlines()
@@ -133,29 +144,33 @@ def killed(point: Point, target: Target, command: Callable[[], object]) -> bool:
     """Run `command` while the target is ended at `point`; whether it was reached."""
     effect = "signal=KILL" if point.when == "before" else f"delay_exit={_DELAY}"
     inject = f"inject={point.call}:{effect}:when={point.number}"
-    thread = threading.Thread(target=command)
-    with _traced(target, "-e", f"trace={point.call}", "-e", inject) as output:
-        thread.start()
+    with ThreadPoolExecutor(1) as pool, _traced(target, "-e", f"trace={point.call}", "-e", inject) as (output, tracer):
+        running = pool.submit(command)
         ended = False
-        while thread.is_alive():
-            thread.join(0.02)
+        while not running.done():
+            wait([running], 0.005)
             if point.when == "after" and not ended:
-                ended = _end_delayed(output, target)
+                ended = _end_delayed(output, target, tracer)
         deadline = time.monotonic() + 1
         while not (ended := ended or "killed by SIGKILL" in output.read_text(errors="replace")):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
+    running.result()
     return ended
 
 
-def _end_delayed(output: Path, target: Target) -> bool:
-    """SIGKILL to the target if one of its calls is held back after its effect."""
+def _end_delayed(output: Path, target: Target, tracer: subprocess.Popen[bytes]) -> bool:
+    """SIGKILL to the target if one of its calls is held back after its effect.
+
+    The tracer goes with it: it would keep the thread that it holds back from dying until the delay is over.
+    """
     for line in output.read_text(errors="replace").splitlines():
         if "(DELAYED)" in line:
             found = re.match(r"\d+", line)
             pid = int(found[0]) if target.forks and found else target.pid
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            tracer.kill()
             return True
     return False

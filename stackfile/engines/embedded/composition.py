@@ -99,6 +99,7 @@ class Composition:
     async def open(self) -> None:
         """Read the databases, connect to the other processes, recover."""
         self.builder.recover()
+        self.files.sweep()
         self.registry.load()
         self.networks.load()
         await self.core.resolver.connect()

@@ -92,6 +92,15 @@ class FileStore:
             self._table.delete(row)
         _remove_empty(self._directory(project))
 
+    def sweep(self) -> None:
+        """At start: delete what a killed process wrote and did not record, half or whole."""
+        known = {self._path(row.project, row.kind, row.name, row.key) for row in self._table.all()}
+        for directory, _, names in os.walk(self._root):
+            for path in {f"{directory}/{name}" for name in names} - known:
+                os.unlink(path)
+        for project in os.listdir(self._root):
+            _remove_empty(f"{self._root}/{project}")
+
     def names(self, project: str, kind: str) -> list[str]:
         """Names of the kept contents of a kind."""
         return sorted({row.name for row in self._table.list(project, kind) if self._kept(project, kind, row.name)})

@@ -106,3 +106,15 @@ def test_a_removal_that_was_killed_leaves_nothing_that_counts(files: FileStore, 
     again = files.resolve_secret("p", "key", None, Generate(length=8), create=True)
     assert again != secret
     assert len(files.read(again, "key")) == 8
+
+
+def test_what_a_killed_process_wrote_and_did_not_record_is_swept(files: FileStore, tmp_path: Path) -> None:
+    key = files.put("p", "secret", "token", b"kept")
+    (recorded,) = kept(tmp_path)
+    recorded.with_name("0123.part").write_bytes(b"half")
+    other = tmp_path / "files/other/secret/token/4567"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"whole")
+    files.sweep()
+    assert kept(tmp_path) == [recorded]
+    assert (files.read(key, "token"), other.parents[2].exists()) == (b"kept", False)
