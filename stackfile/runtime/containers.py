@@ -94,6 +94,8 @@ class Containers:
                     self._hold(f"stdin/{key}", [streams.stdin])
             beside = [self._live(each).main.pidfd if each else -1 for each in (given.join_pid, given.join_ipc)]
             forked = launch.fork_container(given, (child_input, *ends) if ends else (), netns, *beside)
+            row = ContainerRow.of(given, forked.pid, forked.start_time)
+            forked.record(lambda: records.write_container(row))
         except BaseException:
             for fd in readers:
                 os.close(fd)
@@ -104,8 +106,6 @@ class Containers:
             for fd in (*ends, child_input if child_input != self._null else -1):
                 if fd >= 0:
                     os.close(fd)
-        row = ContainerRow.of(given, forked.pid, forked.start_time)
-        records.write_container(row)
         container = Container(row, streams)
         self._all[key] = container
         if readers:
@@ -123,7 +123,7 @@ class Containers:
             _give(fd, account.uid, account.gid)
         forked = launch.fork_exec(given, tuple(fds), container.main.pidfd)
         row = ExecRow(exec_id=given.exec_id, pid=forked.pid, start_time=forked.start_time, tty=given.process.tty)
-        records.write_exec(container.row.run_dir, row)
+        forked.record(lambda: records.write_exec(container.row.run_dir, row))
         self._follow(container, given.exec_id, forked, done, given.process.tty)
 
     def _follow(self, container: Container, exec_id: str, forked: Forked, done: Done, tty: bool) -> None:
@@ -253,7 +253,11 @@ class Containers:
         if not child.exec_id:
             container.streams.drain()  # the log is complete before anybody hears of the end
         child.ended = row
-        records.write_exit(container.row.run_dir, row)
+        try:
+            records.write_exit(container.row.run_dir, row)
+        except OSError as error:
+            # Whoever listens hears of it all the same, and this process knows it until that is acknowledged.
+            _complain(f"the end of {row.container[:12]} is not written down: {error}")
         self._report(row)
         return None
 
@@ -468,8 +472,8 @@ def _docker_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _complain(error: StackfileError) -> None:
-    print(f"shim: {error}", file=sys.stderr, flush=True)
+def _complain(text: object) -> None:
+    print(f"shim: {text}", file=sys.stderr)
 
 
 def _give(fd: int, uid: int, gid: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class Forked:
             self.channel.send(GO, socket.MSG_NOSIGNAL)
         except OSError:
             pass  # it has failed already; its report is waiting
+
+    def record(self, write: Callable[[], None]) -> None:
+        """A process that a next shim would not know of must not run: when `write` raises, it is killed and reaped."""
+        try:
+            write()
+        except BaseException:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+            os.close(self.pidfd)
+            self.channel.close()
+            raise
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         """The next message; None at the end (executed, or dead). Raises BlockingIOError."""
@@ -130,7 +142,7 @@ def _fork(flags: int, cgroup: CgroupHandle, child: Callable[[socket.socket, list
     groups = _Groups(cgroup)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        pid, pidfd = process.clone3(flags | process.CLONE_CLEAR_SIGHAND, groups.directory)
+        pid, pidfd = _clone(flags | process.CLONE_CLEAR_SIGHAND, groups.directory)
         if pid == 0:
             try:
                 ours.close()
@@ -145,6 +157,22 @@ def _fork(flags: int, cgroup: CgroupHandle, child: Callable[[socket.socket, list
         groups.close()
     ours.setblocking(False)
     return Forked(pid, pidfd, process.start_time(pid), ours)
+
+
+def _clone(flags: int, group: int) -> tuple[int, int]:
+    try:
+        return process.clone3(flags, group)
+    except KernelError as error:
+        if error.errno != errno.EAGAIN:
+            raise
+        # fork(2), ERRORS: pids.max of a group above, threads-max, pid_max, RLIMIT_NPROC.
+        raise KernelError(
+            error.errno,
+            "clone3",
+            "a new process",
+            reason="limit-reached",
+            hint="too many processes: see pids.max of the cgroups above, kernel.threads-max and kernel.pid_max",
+        ) from error
 
 
 def failure(described: dict[str, Any]) -> StackfileError:

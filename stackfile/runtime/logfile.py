@@ -15,6 +15,8 @@ from stackfile.runtime.logindex import HEADER, LOST, MAGIC, RECORD, SIZE, index_
 
 _NONBLOCK = 2  # SPLICE_F_NONBLOCK
 _COPY = 1 << 16
+_TELL = 1.0
+"""Seconds between two records of nothing but lost bytes."""
 
 
 class LogWriter:
@@ -31,6 +33,8 @@ class LogWriter:
         self._index_end = 0
         self._generation = 1
         self._lost = 0
+        """Bytes that the disk did not take and the index does not tell of yet."""
+        self._told = 0.0
 
     def take(self, pipe: int, limit: int) -> int:
         """Move at most `limit` bytes from a non-blocking pipe. Returns how many, 0 at its end, -1 when it is empty.
@@ -59,8 +63,10 @@ class LogWriter:
             written = os.pwrite(self._log, data, self._offset) if self._log >= 0 else 0
         except OSError:
             written = 0
-        self._lost += len(data) - written
         self._added(written)
+        self._lost += len(data) - written
+        if self._lost and time.monotonic() - self._told > _TELL:
+            self._tell()
         return len(data)
 
     def _added(self, count: int) -> None:
@@ -81,14 +87,32 @@ class LogWriter:
         rows = RECORD.pack(self._covered, self._offset - self._covered, now)
         if self._lost:
             rows = RECORD.pack(self._covered, LOST | self._lost, now) + rows
+        if self._write(rows):
+            self._covered = self._offset
+            self._lost = 0
+
+    def _write(self, rows: bytes) -> bool:
+        """Append to the index, whole or not at all. Raises OSError."""
         if os.pwrite(self._index, rows, self._index_end) != len(rows):
             os.ftruncate(self._index, self._index_end)
-            return
+            return False
         self._index_end += len(rows)
-        self._covered = self._offset
-        self._lost = 0
+        return True
+
+    def _tell(self) -> None:
+        """Of lost bytes alone: while a disk is full a record often fits still where no more output does."""
+        self._told = time.monotonic()
+        if self._index < 0 or self._covered < self._offset:
+            return
+        try:
+            if self._write(RECORD.pack(self._covered, LOST | self._lost, time.time_ns())):
+                self._lost = 0
+        except OSError:
+            return  # told with the next bytes that go in
 
     def close(self) -> None:
+        if self._lost:
+            self._tell()
         for fd in (self._log, self._index):
             if fd >= 0:
                 os.close(fd)

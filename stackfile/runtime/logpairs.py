@@ -14,11 +14,12 @@ _BLOCK = SIZE * 2048
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A chunk: where it is in the log, and when it came (ns since the epoch)."""
+    """A chunk: where it is in the log, and when it came (ns since the epoch). Or `lost` bytes that came before it."""
 
     offset: int
     length: int
     time_ns: int
+    lost: int = 0
 
 
 class Pair:
@@ -47,8 +48,7 @@ class Pair:
                 return
             position += len(block)
             for offset, length, time_ns in RECORD.iter_unpack(block):
-                if not length & LOST:
-                    yield Record(offset, length, time_ns)
+                yield _record(offset, length, time_ns)
 
     def records_backwards(self, end: int) -> Iterator[Record]:
         """Records before a position of the index, last first."""
@@ -56,8 +56,7 @@ class Pair:
             start = max(end - _BLOCK, SIZE)
             block = os.pread(self.index, end - start, start)
             for offset, length, time_ns in reversed(list(RECORD.iter_unpack(block))):
-                if not length & LOST:
-                    yield Record(offset, length, time_ns)
+                yield _record(offset, length, time_ns)
             end = start
 
     def tail_record(self) -> Record | None:
@@ -65,14 +64,25 @@ class Pair:
         status = os.fstat(self.log)
         covered = 0
         for record in self.records_backwards(self.indexed()):
-            covered = record.offset + record.length
-            break
+            if not record.lost:
+                covered = record.offset + record.length
+                break
         if status.st_size <= covered:
             return None
         return Record(covered, status.st_size - covered, status.st_mtime_ns)
 
     def read(self, offset: int, length: int) -> bytes:
         return os.pread(self.log, length, offset)
+
+    def notice(self, record: Record) -> bytes:
+        """What is read in place of bytes that the disk did not take: a line of its own."""
+        begun = record.offset > 0 and self.read(record.offset - 1, 1) != b"\n"
+        text = b"[stackfile: %d bytes of output are missing here, the disk did not take them]\n" % record.lost
+        return b"\n" + text if begun else text
+
+
+def _record(offset: int, length: int, time_ns: int) -> Record:
+    return Record(offset, 0, time_ns, length ^ LOST) if length & LOST else Record(offset, length, time_ns)
 
 
 def open_pairs(directory: str, stream: int, after: int = -1) -> list[Pair]:

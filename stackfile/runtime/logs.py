@@ -124,6 +124,8 @@ def _begun(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
 
 
 def _bytes(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
+    if record.lost:
+        yield record.time_ns, pair.notice(record)
     offset, left = record.offset, record.length
     while left > 0:
         data = pair.read(offset, min(left, _PIECE))
@@ -142,6 +144,9 @@ def _backwards(pairs: list[Pair], lines: int, until_ns: int, end: Position | Non
         for record in _records_backwards(pair, end):
             if until_ns and record.time_ns > until_ns:
                 continue
+            if record.lost:
+                pieces.append((record.time_ns, pair.notice(record)))
+                newlines += 1
             left = record.length
             while left > 0:
                 size = min(left, _PIECE)

@@ -5,11 +5,13 @@ RUN/containers/<id>/exec-<id>.json    an exec
 RUN/containers/<id>/exit-<id>.json    an end that the daemon has not acknowledged ("exit-.json": the main process's)
 RUN/containers/<id>/ended.json        the main process's end once it is acknowledged, until the container is released
 
-The files hold no secrets. They are written whole and renamed; the run root is a tmpfs, so nothing is synced.
+The files hold no secrets. They are written whole and renamed; the run root is a tmpfs, so nothing is synced. Writing
+raises OSError where that has no room.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -137,12 +139,17 @@ def _names(run_dir: str) -> list[str]:
 
 def _write(path: str, plain: dict[str, Any]) -> None:
     temporary = f"{path}.new"
+    data = json.dumps(plain).encode()
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, json.dumps(plain).encode())
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     finally:
         os.close(fd)
-    os.rename(temporary, path)
 
 
 def _read(path: str) -> dict[str, Any] | None:

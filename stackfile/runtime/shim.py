@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stackfile import settings
+from stackfile import log, settings
 from stackfile.errors import KernelError, StackfileError
 from stackfile.kernel import memfd, seqpacket, syscalls
 from stackfile.paths import RunPaths
+from stackfile.refusals import refusal
 from stackfile.runtime import codec
 from stackfile.runtime.containers import Child, Containers
 from stackfile.runtime.instructions import ExecInstructions, Instructions
@@ -157,7 +158,7 @@ class Shim:
         except StackfileError as error:
             client.send({"id": request["id"], "error": _plain(error)})
         except OSError as error:
-            known = KernelError(error.errno or 0, str(request["do"]), str(error.filename or ""))
+            known = refusal(error) or KernelError(error.errno or 0, str(request["do"]), str(error.filename or ""))
             client.send({"id": request["id"], "error": _plain(known)})
         except Exception as error:
             traceback.print_exc()
@@ -257,6 +258,7 @@ def _plain(error: StackfileError) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> int:
     """Run the shim; `--ready-fd N` is written to once it serves."""
     syscalls.set_process_name("stackfile-shim")
+    log.unfailing()
     os.environ.pop("PYTHONPATH", None)
     shim = Shim(settings.load())
     if arguments[:1] == ["--ready-fd"]:

@@ -184,13 +184,19 @@ class Streams:
 
 def make_outputs(run_dir: str, account: Account) -> tuple[list[int], list[int]]:
     """FIFOs for stdout and stderr: (read ends, the container's ends)."""
-    readers, ends = [], []
-    for number in _OUTPUTS:
-        path = f"{run_dir}/{_NAMES[number]}"
-        _make_fifo(path, account)
-        ends.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-        readers.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-        _widen(ends[-1])
+    readers: list[int] = []
+    ends: list[int] = []
+    try:
+        for number in _OUTPUTS:
+            path = f"{run_dir}/{_NAMES[number]}"
+            _make_fifo(path, account)
+            ends.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            readers.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            _widen(ends[-1])
+    except OSError:
+        for fd in (*readers, *ends):
+            os.close(fd)
+        raise
     return readers, ends
 
 

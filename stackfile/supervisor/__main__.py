@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from stackfile import settings
+from stackfile import log, settings
 from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
 from stackfile.paths import RunPaths, ensure_private
 from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup, raise_descriptor_limit
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if ready >= 0:
         os.set_inheritable(ready, False)
     detach({lock, ready}, paths.log("supervisor"), given.environment())
+    log.unfailing()
     set_process_name("stackfile-super")
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     raise_descriptor_limit()

@@ -6,6 +6,7 @@ watched by pidfd.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -50,12 +51,21 @@ class Child:
     said: bytes = b""
 
     def start(self) -> None:
-        """Fork and execute. `ready_fd` becomes readable when the child has said that it serves."""
-        rotate(self.log)
-        read, write = os.pipe2(os.O_CLOEXEC)
+        """Fork and execute. `ready_fd` becomes readable when the child has said that it serves. Raises OSError."""
+        self.started = time.monotonic()
+        log = open_log(self.log)
+        try:
+            read, write = os.pipe2(os.O_CLOEXEC)
+            try:
+                pid = os.fork()
+            except OSError:
+                os.close(read)
+                os.close(write)
+                raise
+        except OSError:
+            os.close(log)
+            raise
         argv = [sys.executable, "-I", "-m", self.module, "--ready-fd", str(write)]
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        pid = os.fork()
         if pid == 0:
             try:
                 record.write(self.record_path)
@@ -72,7 +82,7 @@ class Child:
         os.close(log)
         self.close_ready()
         self.pid, self.ready_fd, self.ready, self.said = pid, read, False, b""
-        self.started, self.started_ns, self.due = time.monotonic(), time.time_ns(), 0.0
+        self.started_ns, self.due = time.time_ns(), 0.0
 
     def adopt(self) -> bool:
         """Take over the process that an earlier supervisor has started, if it lives and serves.
@@ -172,6 +182,18 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass  # dead, not reaped yet
+
+
+def open_log(path: str) -> int:
+    """A log to append to, rotated before; /dev/null where the disk has no inode for it. Raises OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    try:
+        rotate(path)
+        return os.open(path, flags | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        return os.open("/dev/null", flags)
 
 
 def rotate(path: str) -> None:

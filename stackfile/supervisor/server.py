@@ -122,9 +122,15 @@ class Server:
         if child.adopt():
             print(f"supervisor: {child.name} runs on ({child.pid})", file=sys.stderr, flush=True)
             self._epoll.register(child.pidfd, select.EPOLLIN)
-            return
-        child.start()
+            return None
+        try:
+            child.start()
+        except OSError as error:
+            # No process, no descriptor, no inode for a log: try again later, like one that ended at once.
+            print(f"supervisor: {child.name} is not started: {error}", file=sys.stderr)
+            return child.ended()
         self._epoll.register(child.ready_fd, select.EPOLLIN)
+        return None
 
     def _heard(self, fd: int) -> None:
         child = next((each for each in self._children if fd in (each.ready_fd, each.pidfd)), None)
@@ -229,8 +235,8 @@ class Server:
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return
+        except OSError:
+            return  # gone again, or no descriptor is free: it waits in the queue
         if seqpacket.peer_uid(sock) != 0:
             sock.close()
             return

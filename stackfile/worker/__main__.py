@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from stackfile import settings
+from stackfile import log, settings
 from stackfile.cli import main as run_command
 from stackfile.kernel.syscalls import set_process_name
 from stackfile.paths import RunPaths
@@ -22,6 +22,7 @@ from stackfile.worker.zygote import Zygote, listen
 def main(arguments: Sequence[str]) -> int:
     ready = int(arguments[1]) if arguments[:1] == ["--ready-fd"] else -1
     paths = RunPaths(settings.load().run)
+    log.unfailing()
     set_process_name("stackfile-worker")
     warm()
     zygote = Zygote(listen(paths.worker, like=paths.socket), run_command, touch, Presence(paths.supervisor))

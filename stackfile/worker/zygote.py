@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -211,7 +212,7 @@ class Zygote:
             )
             self._pids[job.pid] = job
         except OSError as error:
-            print(f"worker: fork: {error}", flush=True)
+            print(f"worker: fork: {error}", file=sys.stderr)
             _say(job, protocol.KILLED + bytes((signal.SIGKILL,)))
             self._forget(job)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,11 @@ class Source:
 
     def say(self, data: bytes) -> None:
         os.write(self.write, data)
-        assert self.writer.take(self.read, 1 << 20) == len(data)
+        left = len(data)
+        while left:
+            moved = self.writer.take(self.read, 1 << 20)
+            assert moved > 0
+            left -= moved
 
     def respawn(self) -> None:
         """As after a kill of the shim: another writer on the same files."""
@@ -136,6 +141,33 @@ def test_a_log_that_cannot_be_written_costs_bytes_only(tmp_path: Path) -> None:
     source.say(b"lost")
     assert source.writer.take(source.read, 100) == -1
     source.close()
+
+
+@pytest.mark.root
+def test_a_full_disk_costs_bytes_that_are_counted_and_told(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=True)
+    source = Source(tmp_path / "logs")
+    try:
+        source.say(b"first\n")
+        with pytest.raises(OSError, match="No space"):
+            (tmp_path / "filler").write_bytes(bytes(1 << 20))
+        for number in range(30):
+            source.say(b"%-999d\n" % number)
+        while_full = texts(tmp_path / "logs")
+        assert while_full[0] == b"first\n"
+        assert any(line.startswith(b"[stackfile: ") for line in while_full)
+        (tmp_path / "filler").unlink()
+        source.say(b"last\n")
+        found = texts(tmp_path / "logs")
+        lost = [int(line.split()[1]) for line in found if line.startswith(b"[stackfile: ")]
+        kept = os.stat(tmp_path / "logs" / "stdout.log").st_size
+        assert sum(lost) + kept == len(b"first\nlast\n") + 30_000
+        assert found[-1] == b"last\n"
+        assert texts(tmp_path / "logs", tail=2) == found[-2:]
+        assert found[-2].startswith(b"[stackfile: ")
+    finally:
+        source.close()
+        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 async def collect(follower: LogFollower, into: list[Chunk], *, lines: bool = False) -> None:
