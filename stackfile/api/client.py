@@ -79,6 +79,11 @@ class Client:
     def doctor(self) -> list[Finding]:
         return wire.decode(self._get("doctor"), list[Finding])
 
+    def fsck(self, *, repair: bool = False, quick: bool = False) -> Iterator[JobEvent]:
+        """Compare database, files and kernel; the result of the job's end is {"faults": [Fault, …]}."""
+        body = wire.encode({"repair": repair, "quick": quick})
+        return self._stream("POST", path_of(*OURS, "fsck"), body)
+
     def shutdown(self, force: bool = False) -> None:
         """End the daemon and what belongs to it; returns when nobody answers any more.
 

@@ -55,20 +55,23 @@ def _expand(source: Slice, fd: int, path: str, diff_id: str) -> None:
         raise ActionError("digest-mismatch", f"a layer is {algorithm}:{hashed.hexdigest()}, not {diff_id}")
 
 
-def unpack_layer(root: str, diff_id: str, below: Sequence[str]) -> str:
-    """Unpack a stored tar on top of the layers `below` (diff ids, lowest first); its chain id.
+def unpack_layer(root: str, diff_id: str, below: Sequence[str], anew: bool = False) -> str:
+    """Unpack a stored tar on top of the layers `below` (diff ids, lowest first); its chain id. `anew` puts it in the
+    place of one that is there, which nobody may have mounted.
 
     ActionError: `bad-archive`, `unsafe-path`, `disk-full`.
     """
     paths = StatePaths(root)
     layers = LayerStore(paths)
     chain = documents.chain_ids([*below, diff_id])
-    if not layers.has(chain[-1]):
+    if anew or not layers.has(chain[-1]):
         directory = layers.stage()
         try:
             lower = [layers.path(item) for item in reversed(chain[:-1])]
             extract.extract(BlobStore(paths.blobs, paths.temporary).path(diff_id), directory, lower)
             durable.sync_filesystem(directory)
+            if anew:
+                layers.remove(chain[-1])
             layers.publish(directory, chain[-1])
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -244,6 +244,15 @@ class ImageStore:
         for pull in old.values():
             self._free(pull.layers, pull.layers)
 
+    @property
+    def leased(self) -> frozenset[str]:
+        """What builds, imports and exports under way keep."""
+        return frozenset(self._leases)
+
+    def forget(self, identity: str) -> None:
+        """Delete an image whatever names it has: one that is damaged, so that the next build or pull makes it anew."""
+        self._delete(identity)
+
     def sweep(self) -> None:
         """Delete the files of removed layers. Takes as long as that takes; may be called from any thread."""
         durable.sweep(self.paths.temporary)
@@ -258,7 +267,7 @@ class ImageStore:
             os.makedirs(directory, mode=0o700, exist_ok=True)
         self._forget_pulls(_PULL_KEPT)
         self._drop_stale_cache()
-        chains, blobs = self._referenced()
+        chains, blobs = self.referenced()
         for chain_id in list(self.layers.list()):
             if chain_id not in chains:
                 self.layers.remove(chain_id)
@@ -278,7 +287,7 @@ class ImageStore:
 
     def _free(self, diff_ids: Sequence[str], contents: Sequence[str]) -> None:
         """Remove the unpacked layers and the blobs that nothing refers to any more."""
-        chains, blobs = self._referenced()
+        chains, blobs = self.referenced()
         for chain_id in reversed(documents.chain_ids(diff_ids)):
             if chain_id not in chains:
                 self.layers.remove(chain_id)
@@ -288,7 +297,7 @@ class ImageStore:
 
     def _drop_stale_cache(self) -> None:
         """Cached steps live as long as an image that contains them: without it their layers would never go."""
-        chains, _ = self._referenced()
+        chains, _ = self.referenced()
         for key, document in self.rows.list_cache():
             if not key.startswith("step:"):
                 continue
@@ -298,7 +307,7 @@ class ImageStore:
             if chain_id and chain_id not in chains:
                 self.rows.delete_cache(key)
 
-    def _referenced(self) -> tuple[set[str], set[str]]:
+    def referenced(self) -> tuple[set[str], set[str]]:
         """Chain ids and blob digests that images, and builds and pulls under way, refer to."""
         chains, blobs = set(self._leases), set(self._leases)
         for _, row in self.rows.list_images():

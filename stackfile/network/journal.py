@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stackfile.model.container import NetworkRecord
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -15,6 +17,26 @@ class Intent:
     kind: str
     key: str
     data: Mapping[str, str]
+
+    def network(self) -> NetworkRecord:
+        """The network of an intent whose data is `data_of` one."""
+        return NetworkRecord(
+            id=self.key,
+            name=self.data["name"],
+            interface=self.data["bridge"],
+            subnets=tuple(self.data["subnets"].split()),
+            internal=bool(self.data["internal"]),
+        )
+
+
+def data_of(network: NetworkRecord) -> dict[str, str]:
+    """What has to be known of a network to take it away."""
+    return {
+        "name": network.name,
+        "bridge": network.interface,
+        "subnets": " ".join(network.subnets),
+        "internal": "1" if network.internal else "",
+    }
 
 
 class Journal(Protocol):

@@ -7,9 +7,10 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from stackfile.errors import ActionError, ConflictError, KernelError
 from stackfile.kernel import conntrack
@@ -24,6 +25,7 @@ from stackfile.network import (
     legacy,
     options,
     port,
+    strays,
     subnets,
     sysctl,
     table,
@@ -31,12 +33,13 @@ from stackfile.network import (
 from stackfile.network.attachment import Wired
 from stackfile.network.beside import Beside
 from stackfile.network.facts import NetworkFacts
-from stackfile.network.journal import Journal
+from stackfile.network.journal import Journal, data_of
 from stackfile.network.links import Link, Links
 from stackfile.network.port import PortFacts
 from stackfile.network.publication import PortKey, Publication
 from stackfile.network.publisher import Publisher
 from stackfile.network.reservation import Holder, Reservations
+from stackfile.network.strays import Stray
 from stackfile.network.watch import RuleWatch
 
 _RACE = 0.25
@@ -88,19 +91,17 @@ class NetworkManager:
         The table, forwarding and the rules beside other firewalls come with the first network and go with the last.
         """
         with self._lock:
-            for intent in self._journal.entries():
-                if intent.kind in (_CREATE, _REMOVE):
-                    stale = NetworkRecord(
-                        id=intent.key,
-                        name=intent.data["name"],
-                        interface=intent.data["bridge"],
-                        subnets=tuple(intent.data["subnets"].split()),
-                        internal=bool(intent.data["internal"]),
-                    )
-                    self._remove(stale)
-                    self._journal.done(intent.id)
+            self.undo()
             if not self._bridges():
                 self._withdraw_all()
+
+    def undo(self, keep: Container[str] = ()) -> None:
+        """Take away networks whose making or removal was begun and not recorded as done, but for those in `keep`."""
+        with self._lock:
+            for intent in self._journal.entries():
+                if intent.kind in (_CREATE, _REMOVE) and intent.key not in keep:
+                    self._remove(intent.network())
+                    self._journal.done(intent.id)
 
     def teardown(self) -> None:
         """Remove all of ours: bridges, the table, our rules in others' tables, forwarding as it was before."""
@@ -113,6 +114,14 @@ class NetworkManager:
     def links(self) -> list[str]:
         """Names of our interfaces in this namespace now."""
         return [link.name for link in self._our_links()]
+
+    def strays(self, networks: Sequence[NetworkRecord], links: Container[str]) -> list[Stray]:
+        """What is ours in the kernel and is neither of `networks` nor one of the machine's ends of pairs, `links`."""
+        with self._lock:
+            bridges = {network.interface for network in networks}
+            ours = [link.name for link in self._our_links() if link.name not in bridges and link.name not in links]
+            found = [Stray("link", name, partial(self._links.delete, name)) for name in ours]
+            return [*found, *strays.elements(self._nft, self._table, networks)]
 
     # ---- networks
 
@@ -447,13 +456,7 @@ class NetworkManager:
         return [*(route.destination for route in self._links.routes()), *self._links.addresses()]
 
     def _begin(self, kind: str, network: NetworkRecord) -> int:
-        data = {
-            "name": network.name,
-            "bridge": network.interface,
-            "subnets": " ".join(network.subnets),
-            "internal": "1" if network.internal else "",
-        }
-        return self._journal.begin(kind, network.id, data)
+        return self._journal.begin(kind, network.id, data_of(network))
 
     def _our_links(self) -> list[Link]:
         return [link for link in self._links.all() if self._is_ours(link)]

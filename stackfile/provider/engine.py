@@ -32,7 +32,7 @@ from stackfile.model.image import (
     ResolvedImage,
     Transfer,
 )
-from stackfile.model.observed import Drift, Project
+from stackfile.model.observed import Drift, Fault, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -388,6 +388,10 @@ class Engine(Protocol):
 
     async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
         """(check, status ok|warning|missing, what was found, how to mend it)."""
+        ...
+
+    async def fsck(self, *, repair: bool, quick: bool, progress: Progress) -> Sequence[Fault]:
+        """What database, files and kernel disagree about; `repair` mends it, `quick` reads no contents."""
         ...
 
     async def settle(self) -> None:

@@ -214,3 +214,14 @@ class Database:
 
     def _number(self, pragma: str) -> int:
         return int(self._connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+def reindex(path: str) -> None:
+    """Make every index of a database anew, by a connection of its own; nothing where it is too damaged for that."""
+    connection = sqlite3.connect(path, timeout=10)
+    try:
+        connection.execute("REINDEX")
+    except sqlite3.DatabaseError:
+        pass  # the caller looks again, and is told what is wrong
+    finally:
+        connection.close()

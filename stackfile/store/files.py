@@ -35,8 +35,8 @@ class FileTable:
         return [FileRow(*row) for row in self._db.rows("SELECT * FROM files WHERE key = ? ORDER BY number DESC", key)]
 
     def all(self) -> list[FileRow]:
-        """Every kept content."""
-        return [FileRow(*row) for row in self._db.rows("SELECT * FROM files")]
+        """Every content that is kept."""
+        return [FileRow(*row) for row in self._db.rows("SELECT * FROM files ORDER BY project, kind, name, number")]
 
     def list(self, project: str, kind: str = "", name: str = "") -> list[FileRow]:
         """Contents of a project, of one kind and name where given, oldest first."""

@@ -51,6 +51,11 @@ async def start(call: Call) -> web.StreamResponse:
     job = begin(call.services.reconciler, request)
     if call.flag("detach"):
         return responses.json({"id": job.id}, 202)
+    return await follow_own(call, job)
+
+
+async def follow_own(call: Call, job: Job) -> web.StreamResponse:
+    """Stream a job to the client that asked for it, whose going away interrupts it."""
     try:
         return await _follow(call, job, 0)
     finally:

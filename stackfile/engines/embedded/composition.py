@@ -21,6 +21,9 @@ from stackfile.engines.embedded.drift import DriftFinder
 from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.exits import ExitRouter, Receivers
 from stackfile.engines.embedded.files import FileStore
+from stackfile.engines.embedded.fsck.fsck import Fsck
+from stackfile.engines.embedded.fsck.kernel import KernelFaults
+from stackfile.engines.embedded.fsck.network import NetworkFaults
 from stackfile.engines.embedded.images import Images
 from stackfile.engines.embedded.imports import Imports
 from stackfile.engines.embedded.info import Info
@@ -92,6 +95,7 @@ class Composition:
     projects: Projects
     info: Info
     drift: DriftFinder
+    fsck: Fsck
     doctor: Doctor
     recovery: Recovery
     firewalls: FirewallWatch
@@ -265,6 +269,9 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         exits,
         made.namespaces,
     )
+    drift = DriftFinder(core, registry, networks, ports, made.volumes, made.mounts, made.namespaces, mender)
+    kernel = KernelFaults(core, registry, networks, launcher, lifecycle, runner, readers, recovery, leftovers)
+    network = NetworkFaults(core, registry, networks, ports, made.namespaces, made.stock, drift, mender, kernel.busy)
     return Composition(
         core=core,
         lock=lock,
@@ -303,7 +310,8 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         files=made.files,
         projects=Projects(core.state, bus),
         info=Info(core, registry),
-        drift=DriftFinder(core, registry, networks, ports, made.volumes, made.mounts, made.namespaces, mender),
+        drift=drift,
+        fsck=Fsck(core, pool, registry, networks, made.volumes, made.files, contexts, trash, kernel, network),
         doctor=Doctor(core),
         recovery=recovery,
         firewalls=FirewallWatch(core, networks, mender),

@@ -69,7 +69,7 @@ class DriftFinder:
             found += self._names(container, served)
         for network in self._networks.list(project):
             facts = self._core.network.facts(network)
-            found += self._network(network, facts)
+            found += self.network(network, facts)
             found += self._links(network, facts)
         for volume in self._volumes.list(project):
             if not volume.anonymous and not os.path.isdir(volume.mountpoint):
@@ -105,7 +105,8 @@ class DriftFinder:
         if served is not None and container.reachable and container.place.endpoints and container.id not in served:
             yield self._of(container, "dns", "answered", "not answered", "resolver: 127.0.0.11")
 
-    def _network(self, network: NetworkRecord, facts: NetworkFacts) -> Iterator[Drift]:
+    def network(self, network: NetworkRecord, facts: NetworkFacts) -> Iterator[Drift]:
+        """What the kernel has of a network, against its record."""
         address = f"network.{network.labels.get(labels.NETWORK, network.name)}"
         link = network.interface
         if not facts.bridge:

@@ -20,7 +20,7 @@ from stackfile.model.container import (
 )
 from stackfile.model.event import Event
 from stackfile.model.image import BuildEvaluation, BuildResult, ImageConfig, ImageRecord, RegistryAuth, ResolvedImage
-from stackfile.model.observed import Drift, Project
+from stackfile.model.observed import Drift, Fault, Project
 from stackfile.model.stack import Attachment, Generate, ImageResource, SecretRef
 from stackfile.paths import RunPaths
 from stackfile.provider.engine import (
@@ -354,6 +354,9 @@ class EmbeddedEngine:
 
     async def doctor(self) -> Sequence[tuple[str, str, str, str]]:
         return await self._parts.doctor.check()
+
+    async def fsck(self, *, repair: bool, quick: bool, progress: Progress) -> Sequence[Fault]:
+        return await self._parts.fsck.check(repair=repair, quick=quick, progress=progress)
 
     def busy(self) -> Sequence[str]:
         return self._parts.busy()

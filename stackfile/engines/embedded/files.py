@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from stackfile import digest
 from stackfile.errors import ActionError, NotFoundError
 from stackfile.model.stack import Generate, SecretRef
 from stackfile.store.files import FileTable
+from stackfile.store.rows import FileRow
 
 _CHARSETS = {
     "alnum": string.ascii_letters + string.digits,
@@ -88,18 +89,38 @@ class FileStore:
     def remove(self, project: str, kind: str = "", name: str = "") -> None:
         """Forget contents: of a whole project, of a kind, or one."""
         for row in self._table.list(project, kind, name):
-            self._unlink(row.project, row.kind, row.name, row.key)
-            self._table.delete(row)
+            self.forget(row)
         _remove_empty(self._directory(project))
 
     def sweep(self) -> None:
         """At start: delete what a killed process wrote and did not record, half or whole."""
-        known = {self._path(row.project, row.kind, row.name, row.key) for row in self._table.all()}
-        for directory, _, names in os.walk(self._root):
-            for path in {f"{directory}/{name}" for name in names} - known:
-                os.unlink(path)
+        for path in self.compare(self._table.all(), read=False)[2]:
+            os.unlink(path)
         for project in os.listdir(self._root):
             _remove_empty(f"{self._root}/{project}")
+
+    def compare(self, rows: Sequence[FileRow], *, read: bool) -> tuple[list[FileRow], list[FileRow], list[str]]:
+        """Rows without their file, rows whose file has another content (where it is to be `read`), and files without a
+        row. May be called from any thread.
+        """
+        missing, damaged = [], []
+        known = set()
+        for row in rows:
+            path = self._path(row.project, row.kind, row.name, row.key)
+            known.add(path)
+            try:
+                with open(path, "rb") as file:
+                    if read and self.key(file.read()) != row.key:
+                        damaged.append(row)
+            except FileNotFoundError:
+                missing.append(row)
+        files = [f"{path}/{name}" for path, _directories, names in os.walk(self._root) for name in names]
+        return missing, damaged, sorted(path for path in files if path not in known)
+
+    def forget(self, row: FileRow) -> None:
+        """Remove a row and its file, whichever is there."""
+        self._unlink(row.project, row.kind, row.name, row.key)
+        self._table.delete(row)
 
     def names(self, project: str, kind: str) -> list[str]:
         """Names of the kept contents of a kind."""
@@ -124,8 +145,7 @@ class FileStore:
         used = self._in_use()
         for row in self._table.list(project, kind, name):
             if row.key != current and row.key not in used:
-                self._unlink(project, kind, name, row.key)
-                self._table.delete(row)
+                self.forget(row)
 
     def _unlink(self, project: str, kind: str, name: str, key: str) -> None:
         try:

@@ -24,6 +24,7 @@ from stackfile.store.state import StateStore
 DEFAULT = "bridge"
 """The network of containers that name none; made when it is needed, gone soon after its last container."""
 
+INTENT = "engine.network"
 _IDLE = 1.5
 """Seconds for which an unused default network waits for the next container."""
 
@@ -83,7 +84,7 @@ class Networks:
         bridge = self._manager.bridge_name(record)
         if any(other.interface == bridge and other.id != record.id for other in self._records.values()):
             raise ConflictError("conflict", f"network {record.name}: another network has the bridge {bridge}")
-        intent = self._run.begin("engine.network", record.id, wire.encode(record).decode())
+        intent = self._run.begin(INTENT, record.id, wire.encode(record).decode())
         self._store(record)
         try:
             record = self._manager.create(record)
@@ -96,6 +97,10 @@ class Networks:
         self._store(record)
         self._run.done(intent)
         return record
+
+    def save(self, record: NetworkRecord) -> None:
+        """Write its row again."""
+        self._store(record)
 
     def mend(self, record: NetworkRecord) -> None:
         """Have everything of a network in the kernel again (idempotent)."""

@@ -53,6 +53,11 @@ class WorkerPool(Executor):
         return future
 
     @property
+    def busy(self) -> bool:
+        """Whether any worker is at work, or work waits."""
+        return self._threads > self._idle or not self._work.empty()
+
+    @property
     def workers(self) -> int:
         """Worker processes there are now, idle ones among them."""
         return self._threads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackfile.engines.embedded.networks import Networks
@@ -99,14 +99,23 @@ class Ports:
 
     def release_unknown(self) -> None:
         """Give back reservations and forget published ports that no container of ours has (after a crash)."""
-        strangers = [key for key in self._manager.published() if key.normal() not in self._reservations]
-        if strangers:
-            self._manager.unpublish(strangers)
-        for owner, key in self._manager.reservations():
-            if key.normal() not in self._reservations:
-                self._manager.unreserve(owner, key.protocol, key.host_ip, key.host_port)
-                self._run.delete_port(key.protocol, key.host_ip, key.host_port)
+        self.forget(*self.unknown())
         self._resolver.settle_relays()
+
+    def unknown(self) -> tuple[list[PortKey], list[tuple[str, PortKey]]]:
+        """Host ports that the kernel leads somewhere, and (owner, port) that are reserved, which no container has."""
+        published = [key for key in self._manager.published() if key.normal() not in self._reservations]
+        rows = [(row.owner, PortKey(row.protocol, row.host_ip, row.host_port)) for row in self._run.list_ports()]
+        reserved = dict.fromkeys((owner, key.normal()) for owner, key in [*rows, *self._manager.reservations()])
+        return published, [pair for pair in reserved if pair[1] not in self._reservations]
+
+    def forget(self, published: Sequence[PortKey], reserved: Sequence[tuple[str, PortKey]]) -> None:
+        """Give back what `unknown` found."""
+        if published:
+            self._manager.unpublish(published)
+        for owner, key in reserved:
+            self._manager.unreserve(owner, key.protocol, key.host_ip, key.host_port)
+            self._run.delete_port(key.protocol, key.host_ip, key.host_port)
 
     # ---- inside
 

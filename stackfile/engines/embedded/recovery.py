@@ -24,6 +24,7 @@ from stackfile.engines.embedded.leftovers import Leftovers
 from stackfile.engines.embedded.lifecycle import UNKNOWN, Lifecycle
 from stackfile.engines.embedded.namespaces import Namespaces
 from stackfile.engines.embedded.networks import DEFAULT, Networks
+from stackfile.engines.embedded.networks import INTENT as NETWORK
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import RUNNING, Container, Registry
 from stackfile.engines.embedded.runner import INTENT as STEP
@@ -33,7 +34,7 @@ from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import StackfileError
 from stackfile.model.container import NetworkRecord
 from stackfile.runtime.shim_client import Exit, Running
-from stackfile.store.rows import RunningRow
+from stackfile.store.rows import IntentRow, RunningRow
 from stackfile.supervisor.client import OrphanExit
 
 _LOG = log.get("recovery")
@@ -91,7 +92,7 @@ class Recovery:
             elif container.state.running or container.state.status == "removing":
                 lost.append(container)
         for item in running.values():
-            await self._end_stranger(item)
+            await self.end_stranger(item)
         await self._undo_intents()
         await self._exits.release()
         await self._discovery.replace()
@@ -171,7 +172,7 @@ class Recovery:
             else:
                 row = rows.get(container.id)
                 orphan = orphans.get((row.pid, row.start_time)) if row else None
-                await self._lifecycle.ended(container, _end(container, orphan))
+                await self._lifecycle.ended(container, end_of(container, orphan))
                 if orphan is not None:
                     self._core.supervisor.forget(orphan.pid, orphan.start_time)
 
@@ -184,7 +185,7 @@ class Recovery:
         elif container.state.status == "restarting":
             self._registry.set_state(container, status="exited")
 
-    async def _end_stranger(self, running: Running) -> None:
+    async def end_stranger(self, running: Running) -> None:
         """A process of the shim's that no container here is: its record is gone, or it was a build's step."""
         _LOG.info("ending %s, which nobody knows", running.container[:12])
         try:
@@ -203,21 +204,24 @@ class Recovery:
     def _undo_networks(self) -> None:
         """A network whose creation was begun and not recorded as done is not there for anybody yet."""
         for intent in self._core.run.intents():
-            if intent.kind == "engine.network":
+            if intent.kind == NETWORK:
                 self._networks.undo(wire.decode(intent.data, NetworkRecord))
                 self._core.run.done(intent.id)
 
     async def _undo_intents(self) -> None:
         for intent in self._core.run.intents():
-            if intent.kind == STEP:
-                await self._runner.sweep(intent.key)
-            elif intent.kind == START:
-                container = self._registry.get(intent.key)
-                if container is not None and not container.alive:
-                    await self._launcher.teardown(container)
-            else:
-                continue
-            self._core.run.done(intent.id)
+            if await self.undo(intent):
+                self._core.run.done(intent.id)
+
+    async def undo(self, intent: IntentRow) -> bool:
+        """Take back what was begun with a container's start or a build's step; False for intents of others."""
+        if intent.kind == STEP:
+            await self._runner.sweep(intent.key)
+        elif intent.kind == START:
+            container = self._registry.get(intent.key)
+            if container is not None and not container.alive:
+                await self._launcher.teardown(container)
+        return intent.kind in (STEP, START)
 
     async def _sweep(self) -> None:
         """Release what carries our mark and belongs to no running container, and directories of no container."""
@@ -270,7 +274,7 @@ def _satisfied(other: Container, condition: str) -> bool:
     return other.alive
 
 
-def _end(container: Container, orphan: OrphanExit | None) -> Exit:
+def end_of(container: Container, orphan: OrphanExit | None) -> Exit:
     """The end of a container as the supervisor saw it, or as nobody did."""
     return Exit(
         container=container.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 from stackfile import wire
 from stackfile.engines.embedded import names
-from stackfile.errors import ConflictError, NotFoundError
+from stackfile.errors import ConflictError, NotFoundError, StackfileError
 from stackfile.model import labels
 from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, ExitStatus, PublishedPort
 from stackfile.store.rows import ContainerRow
@@ -177,6 +177,19 @@ class Registry:
             del self._names[container.name]
         container.removed = True
         container.notify()
+
+    @staticmethod
+    def agrees(container: Container, row: ContainerRow) -> bool:
+        """Whether a row says the same; one that an earlier version wrote may have fewer fields."""
+        try:
+            same = (
+                wire.decode(row.spec, ContainerSpec) == container.spec
+                and wire.decode(row.state, ContainerState) == container.state
+                and wire.decode(row.place, Placement) == container.place
+            )
+        except StackfileError:
+            return False
+        return same and (row.name, row.created, row.desired) == (container.name, container.created, container.desired)
 
     def save(self, container: Container) -> None:
         """Write it to the database and wake who waits for a change of it."""

@@ -75,6 +75,11 @@ class Runner:
             await asyncio.shield(asyncio.ensure_future(self._clean_up(identity)))
             self._core.run.done(intent)
 
+    @property
+    def running(self) -> set[str]:
+        """Ids of the steps under way."""
+        return set(self._waiting)
+
     def exited(self, end: Exit) -> bool:
         """The shim reports an end; True when it was a step's."""
         future = self._waiting.get(end.container)

@@ -65,6 +65,11 @@ class Stock:
         except IndexError:
             return None
 
+    @property
+    def links(self) -> set[str]:
+        """The machine's ends of the pairs in stock."""
+        return {prepared.wired.link for prepared in tuple(self._namespaces)}
+
     def replenish(self) -> None:
         """A container was started: fill up, in the background."""
         if self._resting is not None:
