@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackfile.settings import Settings
+
 Lists = dict[str, Counter[str]]
 
 
@@ -81,8 +83,14 @@ def _mounts_and_namespaces() -> tuple[Counter[str], Counter[str]]:
 
 
 def _rules() -> Counter[str]:
-    ruleset = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=False).stdout
-    return Counter(line.strip() for line in re.sub(r"counter packets \d+ bytes \d+", "counter", ruleset).splitlines())
+    return _nft("ruleset")
+
+
+def _nft(*what: str) -> Counter[str]:
+    """Lines of what nft lists, elements of sets one by one."""
+    text = subprocess.run(["nft", "list", *what], capture_output=True, text=True, check=False).stdout
+    parts = re.split(r"[\n,]", re.sub(r"counter packets \d+ bytes \d+", "counter", text))
+    return Counter(part.strip() for part in parts if part.strip())
 
 
 def _cgroups() -> Counter[str]:
@@ -150,6 +158,18 @@ class Watch:
             "processes": Counter(str(pid) for pid in pids),
             "files": _files(self.roots),
         }
+
+
+def marked(settings: Settings) -> Lists:
+    """What of the lists carries one engine's marks, for where others run beside it."""
+    mounts, _ = _mounts_and_namespaces()
+    ours = (f"{settings.root}/", f"{settings.run}/")
+    return {
+        "mounts": Counter({line: count for line, count in mounts.items() if any(root in line for root in ours)}),
+        "links": Counter(name for name in os.listdir("/sys/class/net") if name.startswith(settings.bridge_prefix)),
+        "nft": _nft("table", "inet", settings.nft_table),
+        "cgroups": Counter(path for path in _cgroups() if f"/{settings.cgroup_parent}/" in path),
+    }
 
 
 def compare(before: Lists, after: Lists) -> dict[str, list[str]]:

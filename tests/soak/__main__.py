@@ -1,4 +1,4 @@
-"""`python -m tests.soak [--minutes N] [--seed N]`: prints the figures; exit 1 when something was wrong."""
+"""`python -m tests.soak [--minutes N] [--seed N] [--kill]`: prints the figures; exit 1 when something was wrong."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from tests.conftest import Box, own_settings
 from tests.integration.crowds import own
 from tests.integration.quickstart import free_port, get
 from tests.soak import work
-from tests.soak.measure import Series, not_flat, processes, sample
+from tests.soak.measure import Series, not_flat, processes, sample, table
 from tests.soak.stacks import NAMES, SoakStack
 from tests.soak.work import Site
 
 ROUND = 20.0
 """Seconds of work between two quiet points."""
 THREADS_PER_STACK = 2
+VICTIMS = ("daemon", "shim", "resolver", "worker", "supervisor")
 
 
 class Soak:
     """One soak, from the first `up` to the leak test."""
 
-    def __init__(self, box: Box, seed: int) -> None:
+    def __init__(self, box: Box, seed: int, kills: bool) -> None:
         self.box = box
+        self.kills = kills
+        self.killed: Counter[str] = Counter()
         self.chance = random.Random(seed)
         ports: set[int] = set()
         while len(ports) < len(NAMES):
@@ -71,8 +74,12 @@ class Soak:
         self.all("down", "-v", "--rmi", "all")
         self.prune()
         self.watch = self.box.watch()
-        self.before = own(self.watch)
+        self.before = self.lists()
         self.pids = processes(self.box)
+
+    def lists(self) -> leaks.Lists:
+        """What of the leak test's lists is this engine's."""
+        return own(self.watch) | leaks.marked(self.box.settings)
 
     def all(self, *args: str) -> None:
         """A command for each stack, at the same time; all have to succeed."""
@@ -95,6 +102,8 @@ class Soak:
 
         pairs = zip(self.sites, self.stacks * THREADS_PER_STACK, strict=True)
         threads = [threading.Thread(target=go_on, args=pair) for pair in pairs]
+        if self.kills:
+            threads.append(threading.Thread(target=self.kill_ours, args=(until, stop)))
         for thread in threads:
             thread.start()
         try:
@@ -106,10 +115,21 @@ class Soak:
             for thread in threads:
                 thread.join()
 
+    def kill_ours(self, until: float, stop: threading.Event) -> None:
+        """kill -9 of one of the engine's own processes every few seconds; the last is a moment before the end."""
+        while not stop.wait(min(self.chance.uniform(2, 8), max(0, until - time.monotonic()))):
+            name = self.chance.choice(VICTIMS)
+            if pid := processes(self.box).get(name):
+                os.kill(pid, 9)
+                self.killed[name] += 1
+            if time.monotonic() >= until:
+                return
+
     def quiet(self) -> None:
         """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
+        self.watch = self.box.watch()
         for stack, site in zip(self.stacks, self.sites, strict=False):
-            stack.write()
+            stack.rest()
             site.run(stack, "up", "-d")
             site.run(stack, "exec", "store", "busybox", "touch", "/tmp/well")
         time.sleep(3)  # by then a check has seen that it is well
@@ -146,9 +166,9 @@ class Soak:
     def end(self) -> None:
         self.all("down", "-v", "--rmi", "all")
         self.prune()
-        if left := leaks.leaked(self.before, lambda: own(self.watch), 30):
+        if left := leaks.leaked(self.before, self.lists, 30):
             self.wrong.append(f"left over: {left}")
-        if (now := processes(self.box)) != self.pids:
+        if not self.kills and (now := processes(self.box)) != self.pids:
             self.wrong.append(f"processes of ours were replaced: {self.pids} became {now}")
         for quantity, series in self.series.items():
             if why := not_flat(quantity, series):
@@ -160,12 +180,11 @@ class Soak:
 
     def report(self) -> None:
         """The table of figures."""
-        print(f"\n{'':26}{'begin':>10}{'warm':>10}{'end':>10}{'growth':>10}")
-        for name, series in sorted(self.series.items()):
-            values = [value for _, value in series.points]
-            print(f"{name:26}{values[0]:10.0f}{series.late[0][1]:10.0f}{values[-1]:10.0f}{series.growth:10.0f}")
+        print(f"\n{table(self.series)}")
         refused = sum((site.refused for site in self.sites), Counter[str]())
         print(f"\noperations: {self.total().total()}: {dict(self.total())}\nrefused in between: {dict(refused)}")
+        if self.killed:
+            print(f"killed: {dict(self.killed)}")
         print(f"quiet points: {len(next(iter(self.series.values())).points)}; wrong: {len(self.wrong)}")
         for text in self.wrong:
             print(f"- {text}")
@@ -175,6 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
+    parser.add_argument("--kill", action="store_true", help="kill -9 the engine's own processes meanwhile")
     given = parser.parse_args()
     here = os.getcwd()
     complete()
@@ -183,7 +203,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="sf-soak-", dir="/var/tmp"))
     (directory / "work").mkdir()
     box = Box(own_settings(directory), directory / "work", {"STACKFILE_LOG_LEVEL": "info"})
-    soak = Soak(box, given.seed)
+    soak = Soak(box, given.seed, given.kill)
     try:
         soak.run(given.minutes)
         soak.report()

@@ -72,6 +72,11 @@ class SoakStack:
         """Containers that it has when it is up."""
         return self.webs + self.workers + 1
 
+    def rest(self) -> None:
+        """As many replicas as at first, for samples that can be compared; what else was changed stays."""
+        self.webs, self.workers = SoakStack.webs, SoakStack.workers
+        self.write()
+
     def write(self) -> None:
         """Write its file as it is now."""
         self.directory.mkdir(exist_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from random import Random
 
 from stackfile import api
 from stackfile.errors import StackfileError
+from stackfile.model.container import ContainerSpec
 from tests.conftest import CLIENT, Box
 from tests.integration.crowds import PATIENCE
 from tests.soak.stacks import SoakStack
@@ -57,6 +60,21 @@ class Site:
                 self.wrong.append(f"{stack.name}: {args} exited {process.returncode}: {out[-500:]} {err[-1500:]}")
         return out
 
+    def read_from(self, stack: SoakStack, *args: str, lines: int) -> None:
+        """Begin a command of ours that has no end, read some lines, and go away."""
+        process = self.start(stack, *args)
+        assert process.stdout is not None
+        guard = threading.Timer(PATIENCE, process.kill)  # a service may write nothing for as long as it is down
+        guard.start()
+        for _ in range(lines):
+            if not process.stdout.readline():
+                break
+        guard.cancel()
+        process.stdout.close()
+        if self.chance.random() < 0.5:
+            process.kill()
+        process.wait(PATIENCE)
+
     def kill_during(self, stack: SoakStack, *args: str, most: float) -> None:
         """Begin a command of ours and kill -9 its client within `most` seconds."""
         process = self.start(stack, *args)
@@ -90,7 +108,14 @@ def execute(site: Site, stack: SoakStack) -> None:
 
 
 def follow(site: Site, stack: SoakStack) -> None:
-    site.kill_during(stack, "logs", "-f", most=1.0)
+    if site.chance.random() < 0.5:
+        site.kill_during(stack, "logs", "-f", most=1.0)
+    else:
+        site.read_from(stack, "logs", "-f", lines=site.chance.randint(1, 50))
+
+
+def events(site: Site, stack: SoakStack) -> None:
+    site.kill_during(stack, "events", "--since", "2s", most=1.0)
 
 
 def look(site: Site, stack: SoakStack) -> None:
@@ -119,6 +144,40 @@ def kill(site: Site, stack: SoakStack) -> None:
                 site.wrong.append(f"{stack.name}: kill of {record.spec.name}: {error.reason}: {error}")
 
 
+def kill_program(site: Site, stack: SoakStack) -> None:
+    """A container's program is killed by the kernel's means."""
+    with api.connect(environ=site.box.settings.environment()) as client:
+        found = [record for record in client.containers(stack.name) if record.state.pid]
+    if found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(site.chance.choice(found).state.pid, 9)
+
+
+def one_off(site: Site, stack: SoakStack) -> None:
+    """A container of its own, with an anonymous volume."""
+    site.run(stack, "run", "--rm", "-T", "--no-deps", "-v", "/own", "worker", "busybox", "echo", "hello")
+
+
+def create(site: Site, stack: SoakStack) -> None:
+    """A network with a container that is created, started or not, and removed with it."""
+    name = f"y-{stack.name}-{site.chance.randrange(1 << 30)}"
+    with api.connect(environ=site.box.settings.environment()) as client:
+        network = client.docker("POST", "networks", "create", value={"Name": name})["Id"]
+        try:
+            command = ("busybox", "sleep", "60")
+            spec = ContainerSpec(name=name, image=f"{stack.name}/app", image_name=f"{stack.name}/app", command=command)
+            identity = client.create(spec)
+            client.docker("POST", "networks", network, "connect", value={"Container": identity})
+            if site.chance.random() < 0.7:
+                client.start(identity)
+            client.remove(identity, force=True)
+        except StackfileError as error:
+            site.refused["create"] += 1
+            if error.reason not in _EXPECTED:
+                site.wrong.append(f"{stack.name}: create of {name}: {error.reason}: {error}")
+        client.remove_network(network)
+
+
 def flap(site: Site, stack: SoakStack) -> None:
     """The store becomes ill, and well again."""
     site.run(stack, "exec", "store", "busybox", "rm", "-f", "/tmp/well")
@@ -129,7 +188,7 @@ def flap(site: Site, stack: SoakStack) -> None:
 def docker(site: Site, stack: SoakStack) -> None:
     if DOCKER is None:
         return
-    image = f"{stack.name}-app"
+    image = f"{stack.name}/app"
     name = f"x-{stack.name}-{site.chance.randrange(1 << 30)}"
     commands = (
         ("ps", "-a"),
@@ -150,7 +209,8 @@ def docker(site: Site, stack: SoakStack) -> None:
 
 
 WORK: dict[Callable[[Site, SoakStack], None], int] = {
-    up: 4, scale: 3, down: 1, vanish: 2, execute: 5, follow: 3, look: 4, restart: 2, kill: 4, flap: 1, docker: 4,
+    up: 4, scale: 3, down: 1, vanish: 2, execute: 5, follow: 3, events: 1, look: 4, restart: 2, kill: 3,
+    kill_program: 2, one_off: 1, create: 1, flap: 1, docker: 4,
 }  # fmt: skip
 """What may be done, and how often in proportion."""
 
