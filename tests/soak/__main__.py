@@ -128,6 +128,7 @@ class Soak:
     def quiet(self) -> None:
         """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
         self.watch = self.box.watch()
+        self.sweep()
         for stack, site in zip(self.stacks, self.sites, strict=False):
             stack.rest()
             site.run(stack, "up", "-d")
@@ -145,6 +146,16 @@ class Soak:
         for site in self.sites:
             self.wrong += site.wrong
             site.wrong.clear()
+
+    def sweep(self) -> None:
+        """Remove what belongs to no stack and whose removal was cut short."""
+        with api.connect(environ=self.box.settings.environment()) as client:
+            for record in client.containers():
+                if record.spec.name.startswith(work.ASIDE):
+                    client.remove(record.id, force=True)
+            for network in client.networks():
+                if network.name.startswith(work.ASIDE):
+                    client.remove_network(network.id)
 
     def check_count(self, stack: SoakStack, client: api.Client) -> None:
         found = [record.spec.name for record in client.containers(stack.name) if record.state.running]

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,9 +22,16 @@ from tests.integration.crowds import PATIENCE
 from tests.soak.stacks import SoakStack
 
 DOCKER = shutil.which("docker")
+ASIDE = "aside-"
+"""How names begin of what belongs to no stack."""
+_SLEEP = ("busybox", "sleep", "60")
 _EXPECTED = ("exited-early", "not-found", "not-running", "conflict", "already-running", "unhealthy", "cancelled",
-             "port-taken", "in-use", "name-taken", "image-not-found", "network-in-use", "volume-in-use")  # fmt: skip
-"""Reasons for which work may fail while others kill, remove and change the same containers."""
+             "port-taken", "in-use", "name-taken", "image-not-found", "network-in-use", "volume-in-use",
+             "engine-unreachable")  # fmt: skip
+"""Reasons for which work may fail while others kill, remove and change the same containers.
+
+An engine that nobody kills is always there: the end looks whether its processes are still those of the begin.
+"""
 
 
 @dataclass
@@ -43,6 +50,17 @@ class Site:
             [*CLIENT, *args], cwd=stack.directory, env=environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+
+    @contextlib.contextmanager
+    def client(self, what: str, stack: SoakStack) -> Iterator[api.Client]:
+        """The API. A refusal ends the block; it is counted, and wrong where there is no known reason for it."""
+        try:
+            with api.connect(environ=self.box.settings.environment()) as client:
+                yield client
+        except StackfileError as error:
+            self.refused[what] += 1
+            if error.reason not in _EXPECTED:
+                self.wrong.append(f"{stack.name}: {what}: {error.reason}: {error}")
 
     def run(self, stack: SoakStack, *args: str, must: bool = False) -> str:
         """A command of ours to its end. What fails is counted; with `must`, or for no known reason, it is wrong."""
@@ -128,29 +146,21 @@ def restart(site: Site, stack: SoakStack) -> None:
 
 def kill(site: Site, stack: SoakStack) -> None:
     """A container's program dies, or the container is removed behind the stack's back."""
-    with api.connect(environ=site.box.settings.environment()) as client:
+    with site.client("kill", stack) as client:
         found = [record for record in client.containers(stack.name) if record.state.running]
-        if not found:
-            return
-        record = site.chance.choice(found)
-        try:
-            if site.chance.random() < 0.7:
-                client.kill(record.id)
-            else:
-                client.remove(record.id, force=True)
-        except StackfileError as error:
-            site.refused["kill"] += 1
-            if error.reason not in _EXPECTED:
-                site.wrong.append(f"{stack.name}: kill of {record.spec.name}: {error.reason}: {error}")
+        if found and site.chance.random() < 0.7:
+            client.kill(site.chance.choice(found).id)
+        elif found:
+            client.remove(site.chance.choice(found).id, force=True)
 
 
 def kill_program(site: Site, stack: SoakStack) -> None:
     """A container's program is killed by the kernel's means."""
-    with api.connect(environ=site.box.settings.environment()) as client:
+    with site.client("kill", stack) as client:
         found = [record for record in client.containers(stack.name) if record.state.pid]
-    if found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(site.chance.choice(found).state.pid, 9)
+        if found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(site.chance.choice(found).state.pid, 9)
 
 
 def one_off(site: Site, stack: SoakStack) -> None:
@@ -160,21 +170,16 @@ def one_off(site: Site, stack: SoakStack) -> None:
 
 def create(site: Site, stack: SoakStack) -> None:
     """A network with a container that is created, started or not, and removed with it."""
-    name = f"y-{stack.name}-{site.chance.randrange(1 << 30)}"
-    with api.connect(environ=site.box.settings.environment()) as client:
+    name = f"{ASIDE}{stack.name}-{site.chance.randrange(1 << 30)}"
+    with site.client("create", stack) as client:
         network = client.docker("POST", "networks", "create", value={"Name": name})["Id"]
-        try:
-            command = ("busybox", "sleep", "60")
-            spec = ContainerSpec(name=name, image=f"{stack.name}/app", image_name=f"{stack.name}/app", command=command)
-            identity = client.create(spec)
-            client.docker("POST", "networks", network, "connect", value={"Container": identity})
+        spec = ContainerSpec(name=name, image=f"{stack.name}/app", image_name=f"{stack.name}/app", command=_SLEEP)
+        with site.client("create", stack) as other:
+            identity = other.create(spec)
+            other.docker("POST", "networks", network, "connect", value={"Container": identity})
             if site.chance.random() < 0.7:
-                client.start(identity)
-            client.remove(identity, force=True)
-        except StackfileError as error:
-            site.refused["create"] += 1
-            if error.reason not in _EXPECTED:
-                site.wrong.append(f"{stack.name}: create of {name}: {error.reason}: {error}")
+                other.start(identity)
+            other.remove(identity, force=True)
         client.remove_network(network)
 
 
@@ -189,7 +194,7 @@ def docker(site: Site, stack: SoakStack) -> None:
     if DOCKER is None:
         return
     image = f"{stack.name}/app"
-    name = f"x-{stack.name}-{site.chance.randrange(1 << 30)}"
+    name = f"{ASIDE}{stack.name}-{site.chance.randrange(1 << 30)}"
     commands = (
         ("ps", "-a"),
         ("run", "--rm", "--name", name, "--entrypoint", "/bin/busybox", image, "true"),

@@ -18,7 +18,11 @@ def main() -> None:
             message = read(sys.stdin.buffer)
         except EOFError:
             return
-        write(answers, _answer(message))
+        answer = _answer(message)
+        try:
+            write(answers, answer)
+        except BrokenPipeError:
+            os._exit(0)  # who asked is gone; an ordinary end would try to write the rest
 
 
 def _answer(message: bytes) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+import sys
 import time
 
 import pytest
 
 from stackfile import settings
-from stackfile.engines.embedded.pool import WorkerPool
+from stackfile.engines.embedded.pool import WorkerPool, write
 from stackfile.errors import ActionError, UsageError
 
 
@@ -39,3 +42,14 @@ def test_the_death_of_a_worker_is_an_error_of_its_work_alone() -> None:
     assert caught.value.reason == "internal"
     assert pool.submit(os.getpid).result(20)
     pool.shutdown()
+
+
+def test_a_worker_whose_asker_died_ends_in_silence() -> None:
+    command = [sys.executable, "-I", "-m", "stackfile.engines.embedded.pool_worker"]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdout.close()
+    write(worker.stdin, pickle.dumps((os.getpid, (), {})))
+    _, errors = worker.communicate(timeout=20)
+    assert (worker.returncode, errors) == (0, b"")
