@@ -59,6 +59,10 @@ class _NotSentError(EngineError):
     """The shim was gone before it got the message."""
 
 
+class _LostError(EngineError):
+    """The shim went away before it answered."""
+
+
 class ShimClient:
     """A connection to the shim that outlives the shim: it reconnects, and exits are re-sent until acknowledged.
 
@@ -173,6 +177,10 @@ class ShimClient:
                 return await self._ask(request, fds)
             except _NotSentError:
                 continue
+            except _LostError:
+                # Another call may have connected to the next shim already.
+                if request["do"] in _ONCE:
+                    raise
             except EngineError:
                 if request["do"] in _ONCE or self._socket is not None:
                     raise
@@ -247,7 +255,7 @@ class ShimClient:
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(
-                    EngineError("engine-unreachable", "the shim went away", cause=str(error) if error else "")
+                    _LostError("engine-unreachable", "the shim went away", cause=str(error) if error else "")
                 )
         if not self._closed:
             _logger.warning("lost the shim, connecting again")

@@ -28,8 +28,9 @@ from stackfile.supervisor.client import Supervisor
 from tests.conftest import CLIENT, Box, own_settings
 from tests.integration.quickstart import free_port
 from tests.kill import kit
-from tests.kill.rest import rest
+from tests.kill.rest import processes, rest
 from tests.kill.wreck import wreck
+from tests.leaks import commands
 
 VICTIMS = ("daemon", "shim", "supervisor", "worker")
 """Whom the kit ends at a system call."""
@@ -185,9 +186,9 @@ class Kills:
 
     def _play(self, scenario: Scenario, play: Callable[[Box], bool]) -> Outcome:
         box = self._ready(scenario)
-        normal, _ = self._normal_of(box, scenario)
         reached = True
         try:
+            normal, _ = self._normal_of(box, scenario)
             self._prepare(box, scenario)
             reached = play(box)
             wrong = [*self._finish(box, scenario), *self._left(box, normal)]
@@ -211,7 +212,7 @@ class Kills:
             box.run(*command, timeout=_LIMIT)
 
     def _finish(self, box: Box, scenario: Scenario) -> Iterator[str]:
-        for command in (*scenario.after, ("system", "settle")):
+        for command in (*scenario.after, ("system", "settle"), ("system", "fsck", "--quick")):
             done = box.run(*command, code=None, timeout=_LIMIT)
             if done.returncode:
                 yield f"{' '.join(command)} exits {done.returncode}: {done.stdout[-1200:]}{done.stderr[-1200:]}"
@@ -229,19 +230,26 @@ class Kills:
             box.run(*scenario.command, timeout=_LIMIT)
             seconds = time.monotonic() - began
             self._conclude(box, scenario)
-            box.watch()
+            self._whole(box)
             self._normal[scenario.name] = rest(box.settings), seconds
         return self._normal[scenario.name]
 
     def _target(self, box: Box, victim: str) -> kit.Target:
         """The victim as it runs now; waits until the engine is whole."""
-        box.run("ps")
-        box.watch()
+        self._whole(box)
         if victim == "supervisor":
             return kit.Target(victim, box.supervisor, talks=True)
         with closing(Supervisor(f"{box.settings.run}/supervisor.sock")) as supervisor:
             pid = supervisor.status()[victim].pid
         return kit.Target(victim, pid, forks=victim == "worker", talks=victim == "worker")
+
+    def _whole(self, box: Box) -> None:
+        """Wait until a worker waits for the next command, beside the process that makes them."""
+        box.run("ps")
+        deadline = time.monotonic() + _REST
+        while commands(processes(box.settings)).count("stackfile.worker") < 2:
+            assert time.monotonic() < deadline, f"no warm worker\n{box.logs()}"
+            time.sleep(0.02)
 
     def _left(self, box: Box, normal: set[str]) -> Iterator[str]:
         deadline = time.monotonic() + _REST
