@@ -17,6 +17,7 @@ from stackfile.language.include import Included, Includer
 from stackfile.language.nodes import Mapping, Node, Scalar, kind_of, to_plain
 from stackfile.language.normaliser import Normaliser
 from stackfile.language.options import Form, LoadOptions, Reader, Warned
+from stackfile.language.partials import Partials
 from stackfile.language.template import OMIT, Engine
 from stackfile.language.tracked import TrackedMap, Tracker
 from stackfile.language.variables import Variables
@@ -64,7 +65,8 @@ class Pipeline:
         environ = {name: variable.value for name, variable in first.items()} | dict(self.options.environ)
         files, self.directory = files_of(self.options, environ, self.reader, self.warnings)
         self.variables = project.variables_of(self.options, first, self.directory, self.reader, self.tracker)
-        self.engine = Engine(self.variables, self.tracker)
+        partials = Partials(self.reader, self.directory, self.cwd, self.read_files)
+        self.engine = Engine(self.variables, self.tracker, partials)
         self.interpolator = self.interpolation(self.variables, self.tracker, self.errors)
         self.documents = Documents(self.reader, self.errors)
         self.extender = Extender(self._document, self.directory, self.directories, self.errors)

@@ -6,17 +6,19 @@ Jinja is imported when the first expression needs more than a path.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import BaseLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from stackfile.language import growth
 from stackfile.language.growth import MAX_TEXT, MAX_WIDTH, limit
+from stackfile.language.partials import Partials
 
 MAX_STEPS = 1_000_000
 """Iterations of all loops of one load."""
@@ -34,8 +36,14 @@ class Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, finalize: Callable[[Any], str]) -> None:
-        super().__init__(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
+    def __init__(self, finalize: Callable[[Any], str], partials: Partials | None = None) -> None:
+        super().__init__(
+            undefined=Missing,
+            finalize=finalize,
+            autoescape=False,
+            keep_trailing_newline=True,
+            loader=_Loader(partials) if partials is not None else None,
+        )
         self.steps = 0
         self.globals.clear()
         self.globals.update({"range": self._range, "dict": dict})
@@ -74,12 +82,31 @@ class Environment(ImmutableSandboxedEnvironment):
         return result
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        """Every loop counts its steps."""
+        """Every loop counts its steps, and macros see their arguments alone."""
         tree = super()._parse(source, name, filename)
+        for macro in tree.find_all(nodes.Macro):
+            self._check_macro(macro, tree, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "_bounded", [], [], None, None, lineno=loop.lineno)
         joined: nodes.Template = _Concatenations().visit(tree)
         return joined
+
+    def _check_macro(self, macro: nodes.Macro, tree: nodes.Template, name: str | None, filename: str | None) -> None:
+        """Names of its own file (other macros, constants, imports) it may use too. Raises Outside."""
+        alone = nodes.Template([macro], lineno=macro.lineno).set_environment(self)
+        try:
+            free = meta.find_undeclared_variables(alone) - _own_names(tree)  # type: ignore[arg-type]
+        except TemplateSyntaxError:  # such as an unknown filter: told with its place when the whole is compiled
+            return
+        for used in macro.find_all(nodes.Name):
+            if used.name in free:
+                raise Outside(f"a macro sees its arguments only: {used.name} is none", used.lineno, name, filename)
+
+    def join_path(self, template: str, parent: str) -> str:
+        """`./x` and `../x` start where the file lies that names them."""
+        if not template.startswith(("./", "../")):
+            return template
+        return posixpath.normpath(posixpath.join(posixpath.dirname(parent), template))
 
     def complete(self, value: Any) -> Any:
         """A result with its generator run, counting."""
@@ -107,6 +134,63 @@ class Environment(ImmutableSandboxedEnvironment):
             if name in ("replace", "join", "translate"):
                 growth.check_method(name, owner, args)
         return super().call(context, obj, *args, **kwargs)
+
+
+class Missing(StrictUndefined):
+    """What is not defined; its error knows what it was looked for in."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self._undefined_exception is UndefinedError:  # and no refusal of the sandbox
+            self._undefined_exception = self._error  # type: ignore[assignment]
+
+    def _error(self, message: str) -> MissingError:
+        owner = self._undefined_obj
+        known = tuple(str(key) for key in owner) if isinstance(owner, Mapping) else ()
+        return MissingError(message, str(self._undefined_name), known)
+
+
+class MissingError(UndefinedError):
+    """`name` was looked for among `known` ("" where it is no map that it was looked for in)."""
+
+    def __init__(self, message: str, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = known
+
+
+class Outside(TemplateSyntaxError):
+    """A macro uses what is none of its arguments."""
+
+
+class _Loader(BaseLoader):
+    """Gives Jinja the files that templates name."""
+
+    def __init__(self, partials: Partials) -> None:
+        self._partials = partials
+
+    def get_source(self, environment: Any, template: str) -> tuple[str, str, Callable[[], bool]]:
+        found = self._partials.read(template)
+        if found is None:
+            raise TemplateNotFound(template)
+        return (*found, lambda: True)
+
+
+def _own_names(tree: nodes.Template) -> set[str]:
+    """What a template file defines itself."""
+    found: set[str] = set()
+    for node in tree.find_all((nodes.Macro, nodes.Import, nodes.FromImport, nodes.Assign, nodes.AssignBlock)):
+        if isinstance(node, nodes.Macro):
+            found.add(node.name)
+        elif isinstance(node, nodes.Import):
+            found.add(node.target)
+        elif isinstance(node, nodes.FromImport):
+            found.update(name if isinstance(name, str) else name[1] for name in node.names)
+        else:
+            target: nodes.Node = node.target  # type: ignore[attr-defined]
+            names = [target, *target.find_all(nodes.Name)]
+            found.update(item.name for item in names if isinstance(item, nodes.Name))
+    return found
 
 
 class _Concatenations(NodeTransformer):

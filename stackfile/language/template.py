@@ -21,6 +21,7 @@ from stackfile.language.variables import Variables
 from stackfile.model.stack import Via
 
 if TYPE_CHECKING:
+    from stackfile.language.partials import Partials
     from stackfile.language.sandbox import Environment
 
 Scope = Mapping[str, Any]
@@ -64,9 +65,11 @@ class SecretMark:
 class Engine:
     """Evaluates the templates of one load."""
 
-    def __init__(self, variables: Variables, tracker: Tracker) -> None:
+    def __init__(self, variables: Variables, tracker: Tracker, partials: Partials | None = None) -> None:
         self.variables = variables
         self.tracker = tracker
+        self.partials = partials
+        """What templates may include; None for nothing."""
         self._environment: Environment | None = None
         self._expressions: dict[str, Callable[[Scope], Any]] = {}
         self._texts: dict[tuple[str, bool], Any] = {}
@@ -175,19 +178,16 @@ class Engine:
 
     def _whole(self, template: Template, scope: Scope) -> str:
         """A template with statements, as text."""
-        from jinja2 import TemplateSyntaxError
+        text: str = self._guarded(lambda: self._render(self._compiled(template), scope), template.locate(0), template)
+        return text
 
+    def _compiled(self, template: Template) -> Any:
         key = (template.text, template.interpolated)
         compiled = self._texts.get(key)
-        try:
-            if compiled is None:
-                source = "".join(self._literals_done(template)) if template.interpolated else template.text
-                compiled = self._texts[key] = self.environment.from_string(source)
-            text: str = self._guarded(lambda: self._render(compiled, scope), template.place)
-            return text
-        except TemplateSyntaxError as error:
-            place = _line_place(template, error.lineno)
-            raise StackError("template-syntax", "not a template", at=place, cause=error.message or "") from error
+        if compiled is None:
+            source = "".join(self._literals_done(template)) if template.interpolated else template.text
+            compiled = self._texts[key] = self.environment.from_string(source)
+        return compiled
 
     def _render(self, compiled: Any, scope: Scope) -> str:
         from stackfile.language.growth import MAX_TEXT, limit
@@ -216,23 +216,22 @@ class Engine:
             value = self.literal(text, template.place, followed)
             yield "{{ " + ascii(value) + "\n" * text.count("\n") + " }}"
 
-    def _guarded(self, call: Callable[[], Any], place: Place) -> Any:
-        """Run template code; whatever it raises becomes a StackError with a place."""
-        from jinja2 import UndefinedError
-        from jinja2.exceptions import SecurityError
-
+    def _guarded(self, call: Callable[[], Any], place: Place, template: Template | None = None) -> Any:
+        """Run template code; whatever it raises becomes a StackError with a place: in the file of a macro or an
+        included template, with the places that led there; else in `template`, by line; else at `place`.
+        """
         try:
             return call()
-        except StackError as error:
-            raise error if error.at else _placed(error, place) from None
-        except UndefinedError as error:
-            raise StackError("template-undefined", error.message or "undefined", at=place) from error
-        except SecurityError as error:
-            raise StackError("template-failed", "not allowed in a template", at=place, cause=str(error)) from error
-        except (RecursionError, MemoryError, OverflowError) as error:
-            raise StackError("template-limit", "the template asks for too much", at=place) from error
         except Exception as error:  # anything: the template called it
-            raise StackError("template-failed", "the template failed", at=place, cause=str(error)) from error
+            from stackfile.language import failures
+
+            made = failures.translated(error)
+            if made.at is None:
+                steps = failures.steps(error, lambda line: place if template is None else _line_place(template, line))
+                made.at, made.stack = (steps[0], (*made.stack, *steps[1:])) if steps else (place, made.stack)
+            if made is error:
+                raise
+            raise made from error
 
     @property
     def environment(self) -> Environment:
@@ -240,7 +239,7 @@ class Engine:
         if self._environment is None:
             from stackfile.language.sandbox import Environment
 
-            self._environment = Environment(finalize)
+            self._environment = Environment(finalize, self.partials)
         return self._environment
 
     def to_node(self, value: Any, place: Place, via: tuple[Via, ...]) -> Node:
@@ -288,7 +287,7 @@ def finalize(value: Any) -> str:
     return str(value)
 
 
-def undefined(path: str, known: tuple[str, ...], place: Place) -> StackError:
+def undefined(path: str, known: tuple[str, ...], place: Place | None) -> StackError:
     """The error for a path that leads nowhere."""
     name = path.rpartition(".")[2]
     close = difflib.get_close_matches(name, known, 1)
