@@ -19,7 +19,7 @@ from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Answer, Transport, path_of
 from stackfile.api.replies import Finding, JobInfo, LogLine, Ping
 from stackfile.api.transfers import Told
-from stackfile.errors import ActionError, NotFoundError, StackfileError
+from stackfile.errors import ActionError, EngineError, NotFoundError, StackfileError
 from stackfile.model.container import (
     ContainerRecord,
     ContainerSpec,
@@ -43,6 +43,8 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 _HEADER = 8
 _CHUNK = 1 << 18
 _STOP_TIMEOUT = 20.0
+_UPGRADE_TIMEOUT = 120.0
+"""Seconds: jobs are waited for."""
 
 
 def _silent(progress: Transfer) -> None:
@@ -84,6 +86,13 @@ class Client:
         body = wire.encode({"repair": repair, "quick": quick})
         return self._stream("POST", path_of(*OURS, "fsck"), body)
 
+    def upgrade(self, python: str) -> None:
+        """Have the engine become the newer version of this interpreter; it is about to when this returns.
+
+        EngineError (`engine-incompatible`), ConflictError while a job runs.
+        """
+        self._post({"python": python}, "upgrade", timeout=_UPGRADE_TIMEOUT, what="upgrade of the engine")
+
     def shutdown(self, force: bool = False) -> None:
         """End the daemon and what belongs to it; returns when nobody answers any more.
 
@@ -93,10 +102,11 @@ class Client:
         deadline = time.monotonic() + _STOP_TIMEOUT
         while time.monotonic() < deadline:
             try:
-                self.ping(timeout=1)
-            except StackfileError as error:
-                if error.reason == "engine-unreachable":
-                    return
+                # Not only that nobody answers: what still listens would take the next command, and drop it.
+                self._transport.close()
+                self._transport.connect()
+            except EngineError:
+                return
             time.sleep(0.02)
         raise ActionError("timeout", f"the daemon at {self.host} still answers after {_STOP_TIMEOUT:g} s")
 

@@ -143,8 +143,8 @@ class Greeting(Protocol):
         """Before it is sent: headers to send along."""
         ...
 
-    def answered(self, server: str) -> None:
-        """Its answer's header `Server`."""
+    def answered(self, server: str) -> bool:
+        """Its answer's header `Server`; whether to ask again, since somebody else would answer now."""
         ...
 
 
@@ -190,10 +190,14 @@ class Transport:
             raise
         if greeting is not None:
             try:
-                greeting.answered(answer.header("Server"))
+                again = greeting.answered(answer.header("Server"))
             except BaseException:
                 connection.close()
                 raise
+            if again:
+                connection.close()
+                assert body is None or isinstance(body, bytes), "the first request of a client has a short body"
+                return self.request(method, target, body=body, headers=headers, timeout=timeout, what=what)
         if answer.status >= 400:
             with answer:
                 text = answer.read()

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import stackfile
 from stackfile import settings as settings_module
@@ -23,6 +23,8 @@ API = 1
 VERSION_HEADER = "Stackfile-Version"
 """Header of a first request: the client's version."""
 START_TIMEOUT = 30.0
+_UPGRADE_PATIENCE = 60.0
+"""Seconds in which the daemon of the new version has to answer."""
 _LOCKED = 75
 """Exit code of a supervisor that finds another one on its roots."""
 
@@ -34,11 +36,13 @@ def connect(
     check: bool = True,
     environ: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
+    told: Callable[[str], None] = lambda text: None,
 ) -> Client:
     """A client of the daemon at `host` (STACKFILE_HOST, else the embedded engine's socket).
 
     `start` lets the embedded engine be started when nobody answers and the caller is root; `check` refuses a daemon of
-    another version. `command` is the caller's command line, for the hint of what to type.
+    a newer version, and has the embedded engine of an older one become ours, which `told` hears of. `command` is the
+    caller's command line, for the hint of what to type.
     Raises EngineError: `engine-unreachable`, `not-permitted`, `engine-start-failed`, `engine-incompatible`.
     """
     environ = os.environ if environ is None else environ
@@ -59,32 +63,76 @@ def connect(
             raise
         start_engine(settings, client)
     if check:
-        transport.greeting = _Greeting(client)
+        transport.greeting = _Greeting(client, upgrades=not named, told=told)
     return client
 
 
 class _Greeting:
-    """Refuses a daemon of another version, without a question of its own where that can be.
+    """Refuses a daemon of a newer version, and has an older one upgraded where that is possible; without a question of
+    its own where that can be.
 
     Each answer says who gives it; a daemon of ours does nothing for a client that names another version.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, upgrades: bool, told: Callable[[str], None]) -> None:
         self._client = client
+        self._upgrades = upgrades
+        self._told = told
         self._known = False
 
     def asking(self, method: str, target: str) -> Mapping[str, str]:
         if method != "GET" and not target.startswith("/stackfile/"):
             # Another engine would do it.
             ping = self._client.ping()
-            check_version(ping.version, ping.api)
+            if not self._upgraded(ping.version):
+                check_version(ping.version, ping.api)
             self._known = True
         return {VERSION_HEADER: stackfile.__version__}
 
-    def answered(self, server: str) -> None:
+    def answered(self, server: str) -> bool:
         name, _, version = server.partition(" ")[0].partition("/")
-        if not self._known:
-            check_version(version if name == "stackfile" else server or "unknown", API)
+        if self._known:
+            return False
+        if name == "stackfile" and self._upgraded(version):
+            return True
+        check_version(version if name == "stackfile" else server or "unknown", API)
+        return False
+
+    def _upgraded(self, version: str) -> bool:
+        """Whether an older daemon was there, which is now of our version."""
+        if not self._upgrades or not _number(version) < _number(stackfile.__version__):
+            return False
+        self._told(f"the engine becomes version {stackfile.__version__}, from {version}; containers run on")
+        upgrade_engine(self._client, version)
+        return True
+
+
+def upgrade_engine(client: Client, version: str) -> None:
+    """Have the daemon, which is of an older `version`, become ours. Raises EngineError (`engine-incompatible`,
+    `engine-start-failed`), ConflictError while a job runs.
+    """
+    try:
+        client.upgrade(sys.executable)
+    except StackfileError as error:
+        if error.reason == "not-found":
+            return check_version(version, API)  # it has no such thing yet
+        # Unreachable: somebody else's upgrade has just ended that one.
+        if error.reason != "engine-unreachable":
+            raise
+    deadline = time.monotonic() + _UPGRADE_PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            found = client.ping(timeout=_UPGRADE_PATIENCE).version
+        except StackfileError:
+            found = ""
+        if found and _number(found) >= _number(stackfile.__version__):
+            return check_version(found, API)
+        time.sleep(0.05)
+    raise EngineError(
+        "engine-start-failed",
+        f"the daemon of version {stackfile.__version__} does not come up",
+        hint="the containers run on; see supervisor.log and daemon.log in the run root",
+    )
 
 
 def check_version(version: str, api: int) -> None:

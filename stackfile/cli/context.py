@@ -116,7 +116,9 @@ class Context:
             from stackfile import api
 
             host = self.options.text("host") or None
-            self._client = api.connect(host, start=start, check=check, environ=self.environ, command=self.command)
+            self._client = api.connect(
+                host, start=start, check=check, environ=self.environ, command=self.command, told=self.console.note
+            )
         return self._client
 
     def fresh_client(self) -> Client:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from stackfile import log
 from stackfile.daemon.server import HttpServer, listen
 from stackfile.daemon.services import Services
+from stackfile.daemon.upgrade import Upgrade
 from stackfile.engines.containers import ContainerProvider
 from stackfile.engines.embedded.engine import EmbeddedEngine
 from stackfile.errors import StackfileError
@@ -84,6 +85,7 @@ class Daemon:
             engine_kind=KIND,
             engine_id=self._engine.id,
             stop_everything=self._stop_everything,
+            upgrade=Upgrade(self._settings, self._reconciler.jobs, self._supervisor).run,
         )
 
     def _catch_signals(self) -> None:

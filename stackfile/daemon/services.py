@@ -14,7 +14,9 @@ from stackfile.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of a running daemon. `stop_everything` ends the daemon and its supervisor, after the answer."""
+    """The parts of a running daemon. `stop_everything` ends the daemon and its supervisor, after the answer; `upgrade`
+    has them become those of another interpreter.
+    """
 
     settings: Settings
     engine: Engine
@@ -22,5 +24,6 @@ class Services:
     engine_kind: str
     engine_id: str
     stop_everything: Callable[[], Awaitable[None]]
+    upgrade: Callable[[str], Awaitable[str]]
     pid: int = field(default_factory=os.getpid)
     now_ns: Callable[[], int] = time.time_ns

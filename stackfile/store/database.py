@@ -225,3 +225,14 @@ def reindex(path: str) -> None:
         pass  # the caller looks again, and is told what is wrong
     finally:
         connection.close()
+
+
+def schema_version(path: str) -> int:
+    """Schema version of a database, by a connection of its own; 0 where there is none."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()

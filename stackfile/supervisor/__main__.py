@@ -1,5 +1,7 @@
 """`python -I -m stackfile.supervisor [--ready-fd N]`: start the engine in the background.
 
+With `--resume N` it is the present supervisor that has become this program (see `upgrade`).
+
 Writes "ok" to descriptor N when the daemon serves, "error: …" when it does not come up. Exit code 75 (EX_TEMPFAIL)
 when another supervisor of this run root is there.
 """
@@ -10,13 +12,14 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stackfile import log, settings
 from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
 from stackfile.paths import RunPaths, ensure_private
 from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup, raise_descriptor_limit
 from stackfile.supervisor.server import Server
+from stackfile.supervisor.upgrade import Handed
 from stackfile.supervisor.view import complete
 
 LOCKED = 75
@@ -26,9 +29,14 @@ _GROUPS_PATIENCE = 2.0
 def main(arguments: Sequence[str]) -> int:
     given = settings.load()
     paths = RunPaths(given.run)
+    option, number = (arguments[0], int(arguments[1])) if len(arguments) > 1 else ("", -1)
+    if option == "--resume":
+        handed = Handed.read(number)
+        _prepare()
+        return _serve(paths, None, handed)
     ensure_private(given.root)
     ensure_private(given.run)
-    ready = int(arguments[1]) if arguments[:1] == ["--ready-fd"] else -1
+    ready = number if option == "--ready-fd" else -1
     lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,9 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     if ready >= 0:
         os.set_inheritable(ready, False)
     detach({lock, ready}, paths.log("supervisor"), given.environment())
-    log.unfailing()
-    set_process_name("stackfile-super")
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _prepare()
     raise_descriptor_limit()
     complete()
     groups = leave_cgroup(given.cgroup_parent)
@@ -54,11 +60,21 @@ def main(arguments: Sequence[str]) -> int:
                 pass  # whoever waited has gone
             os.close(ready)
 
+    return _serve(paths, announce, Handed(lock=lock, listener=-1, groups=groups))
+
+
+def _prepare() -> None:
+    log.unfailing()
+    set_process_name("stackfile-super")
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _serve(paths: RunPaths, announce: Callable[[str], None] | None, handed: Handed) -> int:
     try:
-        Server(paths, announce).run()
+        Server(paths, announce, handed=handed).run()
     finally:
-        os.truncate(lock, 0)
-        _leave_groups(groups)
+        os.truncate(handed.lock, 0)
+        _leave_groups(list(handed.groups))
     return 0
 
 

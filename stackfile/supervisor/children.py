@@ -49,6 +49,8 @@ class Child:
     pidfd: int = field(default=-1, repr=False)
     """Of one that was adopted."""
     said: bytes = b""
+    wanted: bool = True
+    """Whether it is started again when it ends."""
 
     def start(self) -> None:
         """Fork and execute. `ready_fd` becomes readable when the child has said that it serves. Raises OSError."""
@@ -83,6 +85,24 @@ class Child:
         self.close_ready()
         self.pid, self.ready_fd, self.ready, self.said = pid, read, False, b""
         self.started_ns, self.due = time.time_ns(), 0.0
+
+    def resume(self, pid: int, started_ns: int) -> None:
+        """It is our child still: we have become another program."""
+        self.pid, self.started_ns, self.started, self.ready = pid, started_ns, time.monotonic(), True
+
+    def dismiss(self) -> None:
+        """Ask it to end, and leave it so until `recall`."""
+        self.wanted, self.due = False, 0.0
+        if self.pid:
+            _signal(self.pid, signal.SIGTERM)
+
+    def recall(self) -> None:
+        """Have one again, at once."""
+        self.wanted, self.failures, self.due = True, 0, time.monotonic()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        _signal(self.pid, signal.SIGKILL)
 
     def adopt(self) -> bool:
         """Take over the process that an earlier supervisor has started, if it lives and serves.
@@ -133,15 +153,15 @@ class Child:
             self.ready_fd = -1
 
     def ended(self, how: str = "") -> None:
-        """It is dead: plan its return."""
+        """It is dead: plan its return, unless it was dismissed."""
+        self.last_end, self.pid, self.ready = how, 0, False
+        if not self.wanted:
+            return
         up = time.monotonic() - self.started
         self.failures = 0 if up > _STEADY else self.failures
         self.due = time.monotonic() + _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
         self.failures += 1
         self.restarts += 1
-        self.last_end = how
-        self.pid = 0
-        self.ready = False
 
     def status(self) -> ProcessStatus:
         failures = 0 if self.pid and time.monotonic() - self.started > _STEADY else self.failures

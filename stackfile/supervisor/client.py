@@ -60,6 +60,13 @@ class Supervisor:
         """The supervisor itself and its children, by name."""
         return {row[0]: ProcessStatus(*row) for row in self._call({"do": "status"})[0]}
 
+    def upgrade(self, program: Sequence[str]) -> None:
+        """Have it become another program, an interpreter with its options, and then renew its children.
+
+        Returns when it is about to. EngineError when it cannot now.
+        """
+        self._call({"do": "upgrade", "program": list(program)})
+
     def stop(self) -> None:
         """Ask for the end of daemon, resolver, shim and supervisor. Returns when it has begun."""
         self._call({"do": "stop"})

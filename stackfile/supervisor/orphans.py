@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 
 from stackfile.kernel.process import start_time
 from stackfile.supervisor.protocol import OrphanExit
@@ -39,6 +40,11 @@ class Orphans:
         self._ends[end.pid, end.start_time] = end
         while len(self._ends) > _KEPT:
             self._ends.popitem(last=False)
+
+    def restore(self, rows: Iterable[Sequence[int]]) -> None:
+        """Ends that were recorded before, in their order."""
+        for row in rows:
+            self._record(OrphanExit(*row))
 
     def ends(self) -> list[OrphanExit]:
         return list(self._ends.values())

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from stackfile.kernel import seqpacket
@@ -20,6 +20,8 @@ from stackfile.supervisor import record
 from stackfile.supervisor.children import Child, describe
 from stackfile.supervisor.orphans import Orphans
 from stackfile.supervisor.protocol import MESSAGE
+from stackfile.supervisor.renewal import Renewal
+from stackfile.supervisor.upgrade import Handed
 
 _MODULES = (
     ("shim", "stackfile.runtime.shim"),
@@ -31,6 +33,9 @@ _WARM = ("worker", "stackfile.worker")
 """Only makes commands faster: started when the others serve, so that nobody waits for it."""
 _START_PATIENCE = 30.0
 _STOP_PATIENCE = {"worker": 7.0, "daemon": 10.0, "resolver": 2.0, "shim": 5.0}
+
+_OF_CONTAINERS = ("stdio", "tty", "netns")
+"""Kinds of keys under which something of running containers is held."""
 
 Answer = tuple[Any, Sequence[int]]
 
@@ -56,6 +61,9 @@ class Held:
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self._fds if not prefix or key == prefix or key.startswith(f"{prefix}/")]
 
+    def all(self) -> dict[str, list[int]]:
+        return dict(self._fds)
+
     @staticmethod
     def _close(fds: list[int]) -> None:
         for fd in fds:
@@ -65,9 +73,21 @@ class Held:
 class Server:
     """Runs until asked to stop. `announce` is called once: "ok" when the daemon is ready, or why it is not."""
 
-    def __init__(self, paths: RunPaths, announce: Callable[[str], None], modules: Sequence[tuple[str, str]] = ()):
+    def __init__(
+        self,
+        paths: RunPaths,
+        announce: Callable[[str], None] | None,
+        modules: Sequence[tuple[str, str]] = (),
+        *,
+        handed: Handed | None = None,
+    ):
+        """`handed` is what this process had and needs as another program: of an upgrade, where it has a listener."""
         self._paths = paths
-        self._announce: Callable[[str], None] | None = announce
+        self._announce = announce
+        self._handed = handed
+        self._program: list[str] = []
+        """What to become."""
+        self._renewal: Renewal | None = None
         self._held = Held()
         self._orphans = Orphans()
         named = modules or (*_MODULES, _WARM)
@@ -77,7 +97,11 @@ class Server:
         self._stopping = False
         self._started = time.time_ns()
         self._epoll = select.epoll()
-        self._listener = seqpacket.listen(paths.supervisor)
+        self._listener = (
+            socket.socket(fileno=handed.listener)
+            if handed is not None and handed.listener >= 0
+            else seqpacket.listen(paths.supervisor)
+        )
         self._listener.setblocking(False)
         self._epoll.register(self._listener, select.EPOLLIN)
         self._wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -89,10 +113,16 @@ class Server:
 
     def run(self) -> None:
         deadline = time.monotonic() + _START_PATIENCE
-        self._start_all()
+        if self._handed is not None and self._handed.listener >= 0:
+            self._resume(self._handed)
+        else:
+            self._start_all()
         while not self._stopping:
             for fd, events in self._epoll.poll(self._pause()):
                 self._dispatch(fd, events)
+            if self._program:
+                self._become()
+            self._renew()
             self._respawn()
             if self._announce is not None and time.monotonic() > deadline:
                 self._say("error: " + self._not_ready())
@@ -108,6 +138,49 @@ class Server:
             self._serve(fd)
         else:
             self._heard(fd)
+
+    # ---- upgrades
+
+    def _become(self) -> None:
+        """Another program, with all that is here; go on as we are where that is not possible."""
+        program, self._program = self._program, []
+        assert self._handed is not None
+        own = [child for child in self._children if child.pid and child.pidfd < 0]
+        handed = replace(
+            self._handed,
+            listener=self._listener.fileno(),
+            clients=list(self._clients),
+            held=self._held.all(),
+            ends=[list(astuple(end)) for end in self._orphans.ends()],
+            children={child.name: [child.pid, child.started_ns] for child in own},
+            started=self._started,
+        )
+        print(f"supervisor: becoming {' '.join(program)}", file=sys.stderr, flush=True)
+        try:
+            handed.execute(program)
+        except OSError as error:
+            print(f"supervisor: {program[0]} cannot be executed: {error}", file=sys.stderr, flush=True)
+
+    def _resume(self, handed: Handed) -> None:
+        self._started = handed.started
+        for key, fds in handed.held.items():
+            self._held.put(key, fds)
+        self._orphans.restore(handed.ends)
+        for child in self._children:
+            if child.name in handed.children:
+                child.resume(*handed.children[child.name])
+            elif child.adopt():
+                self._epoll.register(child.pidfd, select.EPOLLIN)
+        for fd in handed.clients:
+            self._know(socket.socket(fileno=fd))
+        self._reap()
+        self._renewal = Renewal({child.name: child for child in self._children})
+
+    def _renew(self) -> None:
+        if self._renewal is not None:
+            self._renewal.advance()
+            if self._renewal.done:
+                self._renewal = None
 
     # ---- children
 
@@ -152,7 +225,7 @@ class Server:
 
     def _start_warm(self) -> None:
         for child in self._children[self._needed :]:
-            if not child.pid and not child.due:
+            if child.wanted and not child.pid and not child.due:
                 self._start(child)
 
     def _reap(self) -> None:
@@ -194,9 +267,8 @@ class Server:
         """Seconds until something is due; -1 for never."""
         due = [child.due for child in self._children if child.due]
         pause = max(min(due) - time.monotonic(), 0.0) if due else -1.0
-        if self._announce is not None:
-            return min(pause, 1.0) if pause >= 0 else 1.0
-        return pause
+        longest = 0.1 if self._renewal is not None else 1.0 if self._announce is not None else -1.0
+        return min(pause, longest) if pause >= 0 and longest >= 0 else max(pause, longest)
 
     def _not_ready(self) -> str:
         needed = self._children[: self._needed]
@@ -204,9 +276,13 @@ class Server:
         return f"{late.name} is not ready after {_START_PATIENCE:.0f} s: {_tail(late.log)}"
 
     def _say(self, word: str) -> None:
-        if self._announce is not None:
-            self._announce(word)
-            self._announce = None
+        if self._announce is None:
+            return
+        self._announce(word)
+        self._announce = None
+        if word != "ok" and not any(self._held.keys(kind) for kind in _OF_CONTAINERS):
+            # Nothing depends on it: whoever tries again, perhaps with another version, finds the place free.
+            self._stop_soon()
 
     def _stop_soon(self) -> None:
         self._stopping = True
@@ -240,8 +316,11 @@ class Server:
         if seqpacket.peer_uid(sock) != 0:
             sock.close()
             return
-        sock.setblocking(False)
         seqpacket.widen(sock, MESSAGE)
+        self._know(sock)
+
+    def _know(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
         self._clients[sock.fileno()] = sock
         self._epoll.register(sock, select.EPOLLIN)
 
@@ -309,6 +388,16 @@ class Server:
         own = ["supervisor", os.getpid(), self._started, 0, 0, "", self._paths.log("supervisor")]
         return [own, *(list(astuple(row)) for row in rows)], ()
 
+    def _upgrade(self, request: dict[str, Any]) -> Answer:
+        """Soon after the answer. OSError when it cannot be now."""
+        program = [str(word) for word in request["program"]]
+        if self._handed is None or self._renewal is not None or not all(each.ready for each in self._children):
+            raise BlockingIOError(errno.EBUSY, "not all of the engine's processes are ready")
+        if not os.access(program[0], os.X_OK):
+            raise PermissionError(errno.EACCES, "cannot be executed", program[0])
+        self._program = program
+        return None, ()
+
     def _stop(self, request: dict[str, Any]) -> Answer:
         self._stop_soon()
         return None, ()
@@ -321,6 +410,7 @@ _HANDLERS: dict[str, Callable[[Server, dict[str, Any]], Answer]] = {
     "exits": Server._exits,
     "forget": Server._forget,
     "status": Server._status,
+    "upgrade": Server._upgrade,
     "stop": Server._stop,
 }
 
