@@ -74,7 +74,9 @@ class _Greeting:
     Each answer says who gives it; a daemon of ours does nothing for a client that names another version.
     """
 
-    def __init__(self, client: Client, *, upgrades: bool, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, *, upgrades: bool = False, told: Callable[[str], None] = lambda text: None
+    ) -> None:
         self._client = client
         self._upgrades = upgrades
         self._told = told
