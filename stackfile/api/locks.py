@@ -98,12 +98,13 @@ def _named(stack: Stack) -> Iterator[tuple[str, Place | None]]:
                 errors.add(error)
                 continue
             yield from outside.values()
-        elif _is_reference(image):
+        elif is_reference(image):
             yield image.base, _place(stack, f"image.{name}/from", f"image.{name}")
     errors.check()
 
 
-def _is_reference(image: ImageResource) -> bool:
+def is_reference(image: ImageResource) -> bool:
+    """Whether a recipe stands on an image of a registry."""
     return not (image.base_is_stack_image or image.base_path or image.base == "scratch")
 
 
@@ -132,7 +133,7 @@ def _service(service: Service, digests: Mapping[str, str]) -> Service:
 def _image(stack: Stack, image: ImageResource, digests: Mapping[str, str]) -> ImageResource:
     if image.build is not None:
         return replace(image, build=_build(stack, image, image.build, digests))
-    return replace(image, base=_pinned(image.base, digests)) if _is_reference(image) else image
+    return replace(image, base=_pinned(image.base, digests)) if is_reference(image) else image
 
 
 def _build(stack: Stack, image: ImageResource, build: Build, digests: Mapping[str, str]) -> Build:

@@ -19,6 +19,11 @@ def full_name(reference: str) -> str:
     return f"{host}/{rest}" if ":" in rest.rpartition("/")[2] else f"{host}/{rest}:latest"
 
 
+def named(reference: str) -> str:
+    """The full name without tag and digest."""
+    return full_name(reference.partition("@")[0]).rpartition(":")[0]
+
+
 def _split(reference: str) -> tuple[str, str]:
     first, slash, rest = reference.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):

@@ -41,7 +41,9 @@ class Resolver:
     and `told` hears of it.
     """
 
-    def __init__(self, client: Client, environ: Mapping[str, str], told: Callable[[str], None], offline: bool) -> None:
+    def __init__(
+        self, client: Client, environ: Mapping[str, str], told: Callable[[str], None], offline: bool = False
+    ) -> None:
         self._client = client
         self._credentials = Credentials(environ)
         self._told = told
@@ -71,7 +73,7 @@ class Resolver:
             if error.reason != "registry-unreachable":
                 raise
             image = self._local(reference, error)
-            self._told(f"{error.message}: {reference} is locked as it was pulled before")
+            self._told(f"{error.message}: the digest of {reference} is that of its last pull")
             return image
         return LockedImage(digest=answer.digest, platforms=answer.platforms)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import pytest
 
 from tests.conftest import Box, own_settings
 from tests.integration.test_registry import BASE, USER, WORD, gz, layer
+from tests.peers import compose
 from tests.registry import INDEX, Registry, registry
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
@@ -171,3 +174,48 @@ def test_without_a_registry_the_digest_of_the_last_pull_counts(place: Place) -> 
     assert digest in lock.read_text()
     place.box.run("lock", "--update", cwd=directory)
     assert digest not in lock.read_text()
+
+
+def test_config_shows_digests_as_compose_does(place: Place) -> None:
+    """The real Compose asks our engine what it has to say of the registry."""
+    work = place.directory / "shown"
+    work.mkdir()
+    one = place.push("shown/one", "1", "one")
+    place.push("shown/two", "latest", "two")
+    host = place.registry.host
+    (work / "compose.yaml").write_text(f"""
+services:
+  a: {{image: "{host}/shown/one:1", depends_on: [b]}}
+  b: {{image: "{host}/shown/two"}}
+  c: {{image: "{host}/shown/one:1@{one["digest"]}"}}
+  d: {{build: .}}
+  e: {{build: ., image: "{host}/shown/one:1", profiles: [p]}}
+volumes: {{v: {{}}}}
+""")
+    environment = {
+        **os.environ, **place.box.environment, "DOCKER_HOST": f"unix://{place.box.settings.socket}",
+    }  # fmt: skip
+    for options in (
+        ["--resolve-image-digests"],
+        ["--lock-image-digests"],
+        ["--lock-image-digests", "--resolve-image-digests", "a"],
+        ["--lock-image-digests", "--no-interpolate"],
+    ):
+        theirs = subprocess.run(
+            [compose(), "config", "--format", "json", *options],
+            cwd=work, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert theirs.returncode == 0, theirs.stderr
+        ours = place.box.run("config", "--format", "json", *options, cwd=work)
+        assert json.loads(ours.stdout) == json.loads(theirs.stdout), options
+    assert place.box.run("config", "--lock-image-digests", cwd=work).stdout.startswith("services:\n  a:\n    image: ")
+    (work / "compose.yaml").write_text(f"services: {{a: {{image: '{host}/shown/three:1'}}}}")
+    assert "--> compose.yaml:1:23" in place.box.run("config", "--lock-image-digests", "-q", cwd=work, code=1).stderr
+    (work / "stack.yaml").write_text(
+        f"images: {{i: {{from: '{host}/shown/one:1'}}, j: {{from: i}}}}\n"
+        f"services: {{a: {{image: j}}, b: {{image: '{host}/shown/one:1'}}}}"
+    )
+    plain = place.box.json("config", "--lock-image-digests", cwd=work)
+    pinned = f"{host}/shown/one:1@{one['digest']}"
+    assert plain["images"] == {"i": {"from": pinned}, "j": {"from": "i"}}
+    assert [plain["services"][name]["image"] for name in "ab"] == ["j", pinned]

@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from stackfile.cli import private
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context, expand
 from stackfile.cli.output import table
-from stackfile.errors import UsageError
+from stackfile.errors import Place, UsageError
+from stackfile.model.lock import LockedImage
 from stackfile.model.stack import Stack
 
 Plain = dict[str, Any]
@@ -35,7 +37,7 @@ _OF_DEPLOYMENT = frozenset({"build", "depends_on", "profiles", "pull_policy", "s
 def register() -> Verb:
     return Verb(
         name="config",
-        summary="The stack with everything resolved; needs no engine",
+        summary="The stack with everything resolved; needs no engine but for digests",
         operands="[SERVICE…]",
         maximum=None,
         options=(
@@ -50,6 +52,8 @@ def register() -> Verb:
             option("--no-path-resolution", "leave paths as they are written"),
             option("--no-consistency", "do not check what the parts say of each other"),
             option("--no-env-resolution", "leave env_file as it is written"),
+            option("--resolve-image-digests", "the digest of every image, asked of its registry by the engine"),
+            option("--lock-image-digests", "those alone, as a file that goes over the others"),
             option("-o --output", "write to a file", "FILE"),
             option("-q --quiet", "only check"),
         ),
@@ -84,9 +88,25 @@ def run(context: Context, arguments: Arguments) -> int:
         _origins(context, stack, arguments.positional)
     elif arguments.given("hash"):
         _hashes(context, plain, arguments.text("hash"))
-    elif not arguments.flag("quiet"):
-        _show(context, arguments, api.text_of(plain, _format(context, arguments)))
+    else:
+        plain = _with_digests(context, arguments, stack, plain)
+        if not arguments.flag("quiet"):
+            _show(context, arguments, api.text_of(plain, _format(context, arguments)))
     return 0
+
+
+def _with_digests(context: Context, arguments: Arguments, stack: Stack, plain: Plain) -> Plain:
+    override = arguments.flag("lock-image-digests")
+    if not override and not arguments.flag("resolve-image-digests"):
+        return plain
+    from stackfile.api import digests, relock
+
+    def resolve(references: Mapping[str, Place | None]) -> Mapping[str, LockedImage]:
+        return relock.Resolver(context.client(), context.environ, context.warn).resolve(references)
+
+    plain = digests.with_digests(plain, stack, resolve)
+    as_model = _format(context, arguments) == "json" and not arguments.flag("no-interpolate")
+    return digests.override(plain, as_model) if override else plain
 
 
 def _format(context: Context, arguments: Arguments) -> str:
