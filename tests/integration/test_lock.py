@@ -202,11 +202,11 @@ volumes: {{v: {{}}}}
         ["--lock-image-digests", "--no-interpolate"],
     ):
         theirs = subprocess.run(
-            [compose(), "config", "--format", "json", *options],
+            [compose(), "--profile", "p", "config", "--format", "json", *options],
             cwd=work, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert theirs.returncode == 0, theirs.stderr
-        ours = place.box.run("config", "--format", "json", *options, cwd=work)
+        ours = place.box.run("--profile", "p", "config", "--format", "json", *options, cwd=work)
         assert json.loads(ours.stdout) == json.loads(theirs.stdout), options
     assert place.box.run("config", "--lock-image-digests", cwd=work).stdout.startswith("services:\n  a:\n    image: ")
     (work / "compose.yaml").write_text(f"services: {{a: {{image: '{host}/shown/three:1'}}}}")
