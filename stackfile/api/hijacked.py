@@ -52,7 +52,13 @@ class Hijacked:
             self._socket.setblocking(True)
 
     def read(self) -> tuple[int, bytes]:
-        """The next output as (1 stdout or 2 stderr, bytes); bytes are empty at the end."""
+        """The next output as (1 stdout or 2 stderr, bytes); bytes are empty at the end, also at that of a daemon."""
+        try:
+            return self._read()
+        except ConnectionError:
+            return self._stream, b""
+
+    def _read(self) -> tuple[int, bytes]:
         if not self._framed:
             return 1, self._reader.read1(CHUNK)
         while self._left == 0:

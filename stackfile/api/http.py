@@ -107,11 +107,20 @@ class Answer:
             while line := self._response.readline():
                 if line.strip():
                     yield line.rstrip(b"\n")
+            self._require_end()
 
     def read_exactly(self, size: int) -> bytes:
         """`size` bytes, fewer only where the body ends."""
         with self._transport.naming(self._what):
-            return self._response.read(size)
+            data = self._response.read(size)
+            if len(data) < size:
+                self._require_end()
+            return data
+
+    def _require_end(self) -> None:
+        """http.client takes the end of the connection for the end of a chunked body; it has a last chunk."""
+        if self._response.chunked and not self._response.isclosed():
+            raise http.client.IncompleteRead(b"")
 
     def wait_forever(self) -> None:
         """No time-out between the parts of this body: it is a stream that may be silent."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from stackfile.cli import terminal
 from stackfile.cli.arguments import Arguments, option
 from stackfile.cli.context import Context
-from stackfile.cli.session import DETACH_KEYS, Session
+from stackfile.cli.detach import DETACHED, OPTION, keys_of
+from stackfile.cli.session import Session
 from stackfile.errors import ActionError
 from stackfile.model.container import ContainerRecord, ExecSpec
 
@@ -15,16 +16,17 @@ OPTIONS = (
     option("-u --user", "user, group", "USER[:GROUP]"),
     option("-w --workdir", "working directory", "DIR"),
     option("--privileged", "with all capabilities"),
-    option("--detach-keys", f"keys that detach ({DETACH_KEYS})", "KEYS"),
+    OPTION,
 )
 
 
 def execute(
     context: Context, arguments: Arguments, record: ContainerRecord, command: list[str], *, tty: bool, stdin: bool
 ) -> int:
-    """Run `command`; returns its exit code (0 when detached)."""
+    """Run `command`; returns its exit code."""
     if record.state.status != "running":
         raise ActionError("not-running", f"{record.spec.name} is not running ({record.state.status})")
+    keys = keys_of(context, arguments)
     client = context.client()
     detach = arguments.flag("detach")
     spec = ExecSpec(
@@ -47,10 +49,11 @@ def execute(
             stream,
             stdin=spec.stdin,
             resize=lambda rows, columns: client.exec_resize(stream.identity, rows, columns),
-            detach_keys=arguments.text("detach-keys", DETACH_KEYS),
+            detach_keys=keys,
         )
         if session.run():
-            return 0
+            context.console.note("read escape sequence")
+            return DETACHED
         status = stream.status()
     if not status.known:
         raise ActionError("action-failed", f"the exit code of {command[0]} is not known")

@@ -10,6 +10,7 @@ from stackfile.cli.arguments import Option, Verb
 _VARIABLES = (
     ("STACKFILE_HOST", "", "daemon to speak to: a socket's path or a URL"),
     ("STACKFILE_ENVIRONMENT", "", "environment of the stack file (-E)"),
+    ("STACKFILE_DETACH_KEYS", "", "keys that detach from a terminal (--detach-keys)"),
     ("COMPOSE_PROJECT_NAME", "", "project name (-p)"),
     ("COMPOSE_PROFILES", "", "profiles, separated by commas (--profile)"),
     ("NO_COLOR", "", "no colours when set"),

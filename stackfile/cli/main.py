@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -18,13 +19,19 @@ from stackfile.cli.output.console import Console
 from stackfile.errors import ActionError, StackfileError
 
 INTERRUPTED = 130
-TERMINATED = 143
 BROKEN_PIPE = 141
 """As the shell shows a program that SIGPIPE ended."""
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to a full disk, to a file that is too large or to a terminal that hung up fails with."""
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived."""
+    """SIGTERM or SIGHUP arrived: what was changed of the terminal is put back on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
@@ -32,11 +39,18 @@ def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
     environ = dict(os.environ if environ is None else environ)
     typed = environ.pop("STACKFILE_COMMAND", "") or (sys.argv[0] if sys.argv else "stackfile")
     os.environ.pop("STACKFILE_COMMAND", None)
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    # What is ignored stays so (nohup).
+    caught = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = [(number, signal.signal(number, _terminate)) for number in caught]
     try:
         return _Invocation(argv, environ, typed).run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Terminated as ended:
+        return ended.exit_code
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous:
+            signal.signal(number, handler)
 
 
 class _Invocation:
@@ -55,13 +69,12 @@ class _Invocation:
             sys.stdout.flush()
         except StackfileError as error:
             return self._fail(error)
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        except Terminated:
-            return TERMINATED
         except BrokenPipeError:
             _forget_stdout()
             return BROKEN_PIPE
+        except OSError as error:
+            refused = error.errno in _REFUSALS and not error.filename
+            return self._fail(_unwritten(error) if refused else _internal(error))
         except Exception as error:
             return self._fail(_internal(error))
         return code
@@ -140,7 +153,10 @@ class _Invocation:
             else:
                 console.err.write(errors.render(error, console) + "\n")
                 console.err.flush()
-        except BrokenPipeError:
+        except OSError:
+            # Nobody hears of it.
+            pass
+        if error.reason == "io-error":
             _forget_stdout()
         return exit_of(error, self.runs_command)
 
@@ -164,8 +180,14 @@ def _internal(error: Exception) -> StackfileError:
     return wrapped
 
 
+def _unwritten(error: OSError) -> StackfileError:
+    wrapped = ActionError("io-error", "the output cannot be written", cause=str(error.strerror))
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
 
 
 def _tolerant(stream: IO[str]) -> IO[str]:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from stackfile.api import Client
 
 
-def attached(client: Client, spec: ContainerSpec, detach_keys: str) -> int:
-    """Make it, attached from its first byte on. Returns its exit code (0 when detached)."""
+def attached(client: Client, spec: ContainerSpec, detach_keys: bytes, *, proxy: bool = True) -> int:
+    """Make it, attached from its first byte on, `proxy`: signals go to it. Returns its exit code (0 when detached)."""
     if spec.tty:
         spec = replace(spec, console_size=terminal.size())
     with ExitStack() as undo:
         signals = _Signals(client)
-        undo.enter_context(proxied(signals.send))
+        if proxy:
+            undo.enter_context(proxied(signals.send))
         stream = undo.enter_context(client.run(spec))
         signals.lead_to(stream.identity)
         session = Session(

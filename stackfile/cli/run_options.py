@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from stackfile.cli import quantities
+from stackfile.cli import detach, quantities
 from stackfile.cli.arguments import Arguments, option
 from stackfile.cli.mounts import mount_of, parse_tmpfs, parse_volume
 from stackfile.cli.ports import parse_port
@@ -73,7 +73,8 @@ OPTIONS = (
     option("--no-healthcheck", "without the image's health check"),
     option("--log-opt", "max-size=SIZE, max-file=N", "NAME=VALUE", repeat=True),
     option("--pull", "when to pull the image: missing or never", "POLICY", choices=("missing", "never")),
-    option("--detach-keys", "keys that detach (ctrl-p,ctrl-q)", "KEYS"),
+    detach.OPTION,
+    option("--sig-proxy", "hand signals on (the default); --sig-proxy=false ends this command instead"),
 )
 
 _DETACHED_MODES = ("none", "host", "bridge", "default")

@@ -16,13 +16,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from stackfile.cli import terminal
+from stackfile.cli.detach import KeyMatcher
 from stackfile.errors import StackfileError, UsageError
 
 if TYPE_CHECKING:
     from stackfile.api import Hijacked
 
 CHUNK = 65536
-DETACH_KEYS = "ctrl-p,ctrl-q"
 PROXIED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that `container run` hands on to the container (docker run --sig-proxy)."""
 
@@ -39,12 +39,12 @@ class Session:
         *,
         stdin: bool,
         resize: Callable[[int, int], None],
-        detach_keys: str = DETACH_KEYS,
+        detach_keys: bytes,
     ) -> None:
         self._stream = stream
         self._stdin = stdin
         self._resize = resize
-        self._keys = KeyMatcher(parse_keys(detach_keys)) if stream.tty else None
+        self._keys = KeyMatcher(detach_keys) if stream.tty else None
         self._detached = False
 
     def run(self) -> bool:
@@ -133,47 +133,6 @@ class Session:
         except StackfileError:
             # It has just ended, or has not quite begun: then a size does not matter.
             pass
-
-
-class KeyMatcher:
-    """Finds a sequence of keys in what is typed; keys that only begin it are held back."""
-
-    def __init__(self, sequence: bytes) -> None:
-        self._sequence = sequence
-        self._held = b""
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """(what to send, whether the sequence is complete); nothing to send when everything is held back."""
-        text = self._held + data
-        self._held = b""
-        if not self._sequence:
-            return text, False
-        found = text.find(self._sequence)
-        if found >= 0:
-            return text[:found], True
-        for length in range(min(len(text), len(self._sequence) - 1), 0, -1):
-            if text.endswith(self._sequence[:length]):
-                self._held = text[-length:]
-                return text[:-length], False
-        return text, False
-
-    def rest(self) -> bytes:
-        """What is still held back, at the end of input."""
-        held, self._held = self._held, b""
-        return held
-
-
-def parse_keys(text: str) -> bytes:
-    """`ctrl-p,ctrl-q` as bytes (docker --detach-keys). Raises UsageError."""
-    result = bytearray()
-    for part in filter(None, text.split(",")):
-        if part.startswith("ctrl-") and len(part) == 6 and 0x40 <= ord(part[5].upper()) <= 0x5F:
-            result.append(ord(part[5].upper()) & 0x1F)
-        elif len(part) == 1 and part.isascii():
-            result.append(ord(part))
-        else:
-            raise UsageError("usage", f"--detach-keys: {part!r} is no key")
-    return bytes(result)
 
 
 @contextmanager

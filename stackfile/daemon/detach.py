@@ -22,7 +22,7 @@ def _key(key: str) -> int:
             return ord(letter.lower()) - ord("a") + 1
     if len(key) == 1 and key.isascii():
         return ord(key)
-    raise ActionError("bad-request", f"unknown character {key!r} in the detach keys")
+    raise ActionError("bad-request", f"Invalid detach keys: {key!r} is neither a character nor ctrl-LETTER")
 
 
 class Detector:

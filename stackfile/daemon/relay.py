@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from stackfile.daemon.batch import Batch
-from stackfile.daemon.detach import Detector, parse_keys
+from stackfile.daemon.detach import Detector
 from stackfile.daemon.frames import frame
 from stackfile.daemon.hijack import Session, first_of
 from stackfile.provider.engine import Streams
@@ -41,7 +41,7 @@ async def relay(
     streams: Streams,
     *,
     stdin: bool,
-    detach_keys: str = "",
+    detach_keys: bytes = b"",
     last: Callable[[], Awaitable[bytes]] | None = None,
 ) -> None:
     """Until the process ends its output, the client leaves, or types the detach keys.
@@ -50,7 +50,7 @@ async def relay(
     that half-closes goes on reading. With `last` the output of a terminal comes in frames, too, and the frame that it
     makes is the last one.
     """
-    detector = Detector(parse_keys(detach_keys)) if stdin and streams.tty else None
+    detector = Detector(detach_keys) if detach_keys and stdin and streams.tty else None
     await first_of(_output(session, streams, last), _input(session, streams, stdin, detector))
 
 

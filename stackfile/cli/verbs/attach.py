@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
-from stackfile.cli.session import DETACH_KEYS, Session, proxied
+from stackfile.cli.detach import DETACHED, OPTION, keys_of
+from stackfile.cli.session import Session, proxied
 from stackfile.cli.verbs.exec import choose
 from stackfile.errors import ConflictError
 from stackfile.model.container import ContainerRecord
@@ -14,7 +15,7 @@ from stackfile.model.container import ContainerRecord
 OPTIONS = (
     option("--no-stdin", "leave stdin alone", negates="stdin"),
     option("--sig-proxy", "hand signals on (the default); --sig-proxy=false ends this command instead"),
-    option("--detach-keys", f"keys that detach ({DETACH_KEYS})", "KEYS"),
+    OPTION,
 )
 
 
@@ -39,6 +40,7 @@ def attach(context: Context, arguments: Arguments, record: ContainerRecord) -> i
     """Until the process ends or the user detaches. ConflictError (`not-running`)."""
     if record.state.status != "running":
         raise ConflictError("not-running", f"{record.spec.name} is not running ({record.state.status})")
+    keys = keys_of(context, arguments)
     client = context.client()
     stdin = record.spec.stdin_open and arguments.flag("stdin", True)
     with ExitStack() as undo:
@@ -50,8 +52,9 @@ def attach(context: Context, arguments: Arguments, record: ContainerRecord) -> i
             stream,
             stdin=stdin,
             resize=lambda rows, columns: client.resize(record.id, rows, columns),
-            detach_keys=arguments.text("detach-keys", DETACH_KEYS),
+            detach_keys=keys,
         )
         if session.run():
-            return 0
+            context.console.note("read escape sequence")
+            return DETACHED
         return wait().exit_code

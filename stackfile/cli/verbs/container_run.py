@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from stackfile.cli.arguments import Arguments, Verb
 from stackfile.cli.context import Context
+from stackfile.cli.detach import keys_of
 from stackfile.cli.oneoff import attached, start
 from stackfile.cli.run_options import OPTIONS, spec_of
-from stackfile.cli.session import DETACH_KEYS, wants_tty
+from stackfile.cli.session import wants_tty
 from stackfile.errors import StackfileError
 from stackfile.model.container import ContainerSpec
 
@@ -34,14 +35,15 @@ def run(context: Context, arguments: Arguments) -> int:
     spec = spec_of(arguments, context.environ, context.directory)
     if spec.tty and spec.stdin_open and not arguments.flag("detach"):
         wants_tty(True, False, False)
+    keys = keys_of(context, arguments)
     client = context.client()
     if arguments.flag("detach"):
         identity = _with_image(context, spec, lambda: client.create(spec))
         start(client, identity, spec)
         context.console.print(identity)
         return 0
-    keys = arguments.text("detach-keys", DETACH_KEYS)
-    return _with_image(context, spec, lambda: attached(client, spec, keys))
+    proxy = arguments.flag("sig-proxy", True)
+    return _with_image(context, spec, lambda: attached(client, spec, keys, proxy=proxy))
 
 
 def _with_image(context: Context, spec: ContainerSpec, make: Callable[[], T]) -> T:

@@ -6,14 +6,14 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stackfile.cli import progress_aside
+from stackfile.cli import detach, progress_aside
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.cli.execute import environment
 from stackfile.cli.mounts import parse_volume
 from stackfile.cli.oneoff import attached, start
 from stackfile.cli.ports import parse_port
-from stackfile.cli.session import DETACH_KEYS, wants_tty
+from stackfile.cli.session import wants_tty
 from stackfile.model import labels
 from stackfile.model.container import ContainerSpec
 from stackfile.model.observed import UpOptions
@@ -54,7 +54,7 @@ def register() -> Verb:
             option("-t --tty", "a TTY"),
             option("-i --interactive", "keep stdin open (the default)"),
             option("--no-interactive", "leave stdin alone", negates="interactive"),
-            option("--detach-keys", f"keys that detach ({DETACH_KEYS})", "KEYS"),
+            detach.OPTION,
         ),
         run=run,
     )
@@ -63,16 +63,17 @@ def register() -> Verb:
 def run(context: Context, arguments: Arguments) -> int:
     service = arguments.positional[0]
     stack = context.stack((service,))
-    detach = arguments.flag("detach")
-    tty = wants_tty(arguments.flag("tty"), arguments.flag("no-tty") or detach, True)
+    detached = arguments.flag("detach")
+    tty = wants_tty(arguments.flag("tty"), arguments.flag("no-tty") or detached, True)
+    keys = detach.keys_of(context, arguments)
     client = context.client()
     _prepare(context, arguments, client, stack, service)
     spec = _one_off(context, arguments, client.spec(stack, service), stack, tty=tty)
-    if detach:
+    if detached:
         start(client, client.create(spec), spec)
         context.console.print(spec.name)
         return 0
-    return attached(client, spec, arguments.text("detach-keys", DETACH_KEYS))
+    return attached(client, spec, keys)
 
 
 def _prepare(context: Context, arguments: Arguments, client: Client, stack: Stack, service: str) -> None:
@@ -90,8 +91,8 @@ def _prepare(context: Context, arguments: Arguments, client: Client, stack: Stac
 def _one_off(context: Context, arguments: Arguments, spec: ContainerSpec, stack: Stack, *, tty: bool) -> ContainerSpec:
     """The service's container as a one-off: named and labelled as Compose does, without ports and restarts."""
     service = arguments.positional[0]
-    detach = arguments.flag("detach")
-    stdin = arguments.flag("interactive", True) and not detach
+    detached = arguments.flag("detach")
+    stdin = arguments.flag("interactive", True) and not detached
     given = dict(item.partition("=")[::2] for item in environment(context, arguments))
     published = tuple(port for text in arguments.texts("publish") for port in parse_port(text))
     name = arguments.text("name") or f"{stack.name}-{service}-run-{secrets.token_hex(6)}"
@@ -120,6 +121,6 @@ def _one_off(context: Context, arguments: Arguments, spec: ContainerSpec, stack:
         tty=tty,
         stdin_open=stdin,
         stdin_once=stdin,
-        attach_output=not detach,
+        attach_output=not detached,
         auto_remove=arguments.flag("rm"),
     )

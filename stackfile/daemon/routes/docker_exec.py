@@ -8,6 +8,7 @@ from aiohttp import web
 
 from stackfile import wire
 from stackfile.daemon import faults, responses
+from stackfile.daemon.detach import parse_keys
 from stackfile.daemon.dockerjson import execs, values
 from stackfile.daemon.frames import ENDED, frame
 from stackfile.daemon.hijack import take_over
@@ -24,6 +25,7 @@ _ours = Table(OURS)
 @table.post("/containers/{id}/exec")
 async def create(call: Call) -> web.StreamResponse:
     spec = execs.decode(await call.json())
+    parse_keys(spec.detach_keys)
     identity = await call.services.engine.exec_create(call.path["id"], spec)
     return responses.json({"Id": identity}, 201)
 
@@ -47,7 +49,8 @@ async def start(call: Call) -> web.StreamResponse:
     assert streams is not None, "an exec that is not detached has streams"
     try:
         return await take_over(
-            call.request, lambda session: relay(session, streams, stdin=spec.stdin, detach_keys=spec.detach_keys)
+            call.request,
+            lambda session: relay(session, streams, stdin=spec.stdin, detach_keys=parse_keys(spec.detach_keys)),
         )
     finally:
         await streams.close()

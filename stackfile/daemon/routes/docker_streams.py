@@ -11,6 +11,7 @@ from stackfile import wire
 from stackfile.daemon import responses
 from stackfile.daemon.batch import Batch
 from stackfile.daemon.closing import closing
+from stackfile.daemon.detach import parse_keys
 from stackfile.daemon.dockerjson import times
 from stackfile.daemon.frames import frame
 from stackfile.daemon.hijack import take_over
@@ -29,6 +30,7 @@ async def attach(call: Call) -> web.StreamResponse:
     engine = call.services.engine
     record = await engine.container_get(call.path["id"])
     stdout, stderr = call.flag("stdout"), call.flag("stderr")
+    keys = parse_keys(call.text("detachKeys"))
     if not call.flag("stream"):
         lines = engine.container_logs(record.id, LogQuery(stdout=stdout, stderr=stderr))
         return await take_over(call.request, lambda session: send(session.write, lines, record.spec.tty))
@@ -36,7 +38,6 @@ async def attach(call: Call) -> web.StreamResponse:
     attaching = engine.container_attach(record.id, stdin=stdin, stdout=stdout, stderr=stderr, logs=call.flag("logs"))
     streams = await opened(attaching, close)
     try:
-        keys = call.text("detachKeys")
         return await take_over(call.request, lambda session: relay(session, streams, stdin=stdin, detach_keys=keys))
     finally:
         await streams.close()

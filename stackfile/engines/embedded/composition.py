@@ -267,6 +267,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
         runner,
         leftovers,
         exits,
+        execs,
         made.namespaces,
     )
     drift = DriftFinder(core, registry, networks, ports, made.volumes, made.mounts, made.namespaces, mender)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stackfile.engines.embedded import names
-from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.labelled import attributes
@@ -20,7 +19,7 @@ from stackfile.errors import ActionError, ConflictError, StackfileError
 from stackfile.model.container import ExecRecord, ExecSpec
 from stackfile.provider.engine import STDERR, STDOUT, LogChunk
 from stackfile.runtime.compile import compile_exec
-from stackfile.runtime.shim_client import Exit
+from stackfile.runtime.shim_client import Exit, Running
 
 _REMEMBERED = 500
 """Ended execs that can still be inspected."""
@@ -52,6 +51,8 @@ class Execs:
         self._launcher = launcher
         self._bus = bus
         self._execs: dict[str, _Exec] = {}
+        self._adopted: dict[str, tuple[str, asyncio.Future[int]]] = {}
+        """Execs of an earlier daemon with a terminal: container, end. Nothing else is known of them."""
 
     def create(self, container: Container, spec: ExecSpec) -> str:
         """Raises ConflictError (`not-running`), ActionError (`bad-request`) without a command."""
@@ -129,8 +130,21 @@ class Execs:
             finally:
                 self._execs.pop(item.id, None)
 
+    async def adopt(self, running: Running) -> None:
+        """An exec that has outlived its daemon: with nobody to read its terminal it would soon stand still."""
+        try:
+            master = await self._core.shim.tty(running.container, running.exec_id)
+        except StackfileError:
+            return  # it has none, or has ended
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._adopted[running.exec_id] = running.container, ended
+        await ProcessStreams(tty=True, outputs={STDOUT: master}, stdin=None, ended=ended).close()
+
     def exited(self, end: Exit) -> None:
         """The shim reports the end of an exec."""
+        _, adopted = self._adopted.pop(end.exec_id, (None, None))
+        if adopted is not None:
+            adopted.set_result(end.status)
         item = self._execs.get(end.exec_id)
         if item is None or not item.running:
             return
@@ -149,6 +163,10 @@ class Execs:
             if not item.ended.done():
                 item.running = False
                 item.ended.set_result(128 + _SIGKILL)
+        for identity, (owner, ended) in list(self._adopted.items()):
+            if owner == container.id:
+                del self._adopted[identity]
+                ended.set_result(128 + _SIGKILL)
 
     # ---- inside
 
@@ -184,7 +202,7 @@ class Execs:
         )
         if not detach:
             return streams
-        spawn(_discard(streams), f"output of exec {item.id[:12]}")
+        await streams.close()
         return None
 
     async def _kill(self, item: _Exec) -> None:
@@ -268,9 +286,3 @@ async def _collect(streams: ProcessStreams, kept: bytearray, limit: int) -> None
 
 def _fitting(chunk: LogChunk, room: int) -> bytes:
     return chunk.data[: max(room, 0)]
-
-
-async def _discard(streams: ProcessStreams) -> None:
-    async for _ in streams.output():
-        continue
-    await streams.close()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from stackfile.engines.embedded import readiness
+from stackfile.engines.embedded.background import spawn
 from stackfile.provider.engine import LogChunk
 
 _QUEUED = 16
@@ -24,16 +25,18 @@ class ProcessStreams:
         self._outputs = outputs
         self._stdin = stdin
         self._ended = ended
+        self._closed = False
         self._queue: asyncio.Queue[LogChunk | None] = asyncio.Queue(_QUEUED)
         self._pumps = [asyncio.ensure_future(self._pump(stream, fd)) for stream, fd in outputs.items()]
+        self._open = len(self._pumps)
+        """Streams whose end was not given out yet."""
 
     async def output(self) -> AsyncIterator[LogChunk]:
         """Output until the process has ended and everything it wrote was given."""
-        open_streams = len(self._pumps)
-        while open_streams:
+        while self._open:
             chunk = await self._queue.get()
             if chunk is None:
-                open_streams -= 1
+                self._open -= 1
             else:
                 yield chunk
         # So that who has read everything can ask for the exit code.
@@ -55,14 +58,31 @@ class ProcessStreams:
             os.close(descriptor)
 
     async def close(self) -> None:
+        """Let go of the process. One that has not ended goes on, as under Docker: what it writes is dropped."""
         await self.close_stdin()
+        if self._closed:
+            return
+        self._closed = True
+        if not self._ended.done():
+            spawn(self._discard(), "output of an exec whose client has left")
+            return
+        await self._release()
+
+    async def _discard(self) -> None:
+        try:
+            async for _ in self.output():
+                continue
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
         for pump in self._pumps:
             pump.cancel()
-        outputs, self._outputs = self._outputs, {}
         try:
             await asyncio.gather(*self._pumps, return_exceptions=True)
         finally:
             # Also when the caller is cancelled meanwhile: clients that have read the end leave at this very moment.
+            outputs, self._outputs = self._outputs, {}
             for descriptor in outputs.values():
                 os.close(descriptor)
 

@@ -17,6 +17,7 @@ from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
+from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.exits import ExitRouter
 from stackfile.engines.embedded.launcher import INTENT as START
 from stackfile.engines.embedded.launcher import Launcher
@@ -59,6 +60,7 @@ class Recovery:
         runner: Runner,
         leftovers: Leftovers,
         exits: ExitRouter,
+        execs: Execs,
         namespaces: Namespaces,
     ) -> None:
         self._core = core
@@ -73,6 +75,7 @@ class Recovery:
         self._runner = runner
         self._leftovers = leftovers
         self._exits = exits
+        self._execs = execs
         self._namespaces = namespaces
         self._boot: list[asyncio.Task[None]] = []
 
@@ -82,7 +85,8 @@ class Recovery:
             self._core.network.setup()
         self._undo_networks()
         self._networks.restore()
-        running = {item.container: item for item in await self._core.shim.running() if not item.exec_id}
+        live = await self._core.shim.running()
+        running = {item.container: item for item in live if not item.exec_id}
         lost: list[Container] = []
         for container in self._registry.all():
             item = running.pop(container.id, None)
@@ -93,6 +97,9 @@ class Recovery:
                 lost.append(container)
         for item in running.values():
             await self.end_stranger(item)
+        for item in live:
+            if item.exec_id:
+                await self._execs.adopt(item)
         await self._undo_intents()
         await self._exits.release()
         await self._discovery.replace()

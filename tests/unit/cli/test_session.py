@@ -1,4 +1,4 @@
-"""The detach keys, and a session over a socket pair."""
+"""A session over a socket pair."""
 
 from __future__ import annotations
 
@@ -12,33 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from stackfile.api import Hijacked
-from stackfile.cli.session import KeyMatcher, Session, parse_keys, proxied
-from stackfile.errors import ActionError, UsageError
+from stackfile.cli.session import Session, proxied
+from stackfile.errors import ActionError, EngineError
 
-
-@pytest.mark.parametrize(("text", "keys"), [("ctrl-p,ctrl-q", b"\x10\x11"), ("a,ctrl-[", b"a\x1b"), ("", b"")])
-def test_keys(text: str, keys: bytes) -> None:
-    assert parse_keys(text) == keys
-
-
-@pytest.mark.parametrize("text", ["ctrl-", "ab", "ctrl-pp", "ü"])
-def test_wrong_keys(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_keys(text)
-
-
-def test_a_sequence_is_found_over_reads() -> None:
-    matcher = KeyMatcher(b"\x10\x11")
-    assert matcher.feed(b"ls\x10") == (b"ls", False)
-    assert matcher.feed(b"\x11") == (b"", True)
-
-
-def test_what_only_begins_a_sequence_is_sent_later() -> None:
-    matcher = KeyMatcher(b"\x10\x11")
-    assert matcher.feed(b"\x10") == (b"", False)
-    assert matcher.feed(b"x") == (b"\x10x", False)
-    assert matcher.feed(b"\x10") == (b"", False)
-    assert matcher.rest() == b"\x10"
+KEYS = b"\x10\x11"
 
 
 @contextmanager
@@ -75,7 +52,7 @@ def test_both_directions_and_half_close(capfdbinary: pytest.CaptureFixture[bytes
     thread = threading.Thread(target=process)
     thread.start()
     with standard_input(b"hello"), Hijacked(ours, ours.makefile("rb"), tty=False) as stream:
-        assert Session(stream, stdin=True, resize=lambda rows, columns: None).run() is False
+        assert Session(stream, stdin=True, resize=lambda rows, columns: None, detach_keys=KEYS).run() is False
     thread.join()
     assert bytes(received) == b"hello"
     assert capfdbinary.readouterr() == (b"out\n", b"err\n")
@@ -84,7 +61,7 @@ def test_both_directions_and_half_close(capfdbinary: pytest.CaptureFixture[bytes
 def test_detach_keys_end_the_session() -> None:
     ours, theirs = socket.socketpair()
     with standard_input(b"a\x10\x11b"), Hijacked(ours, ours.makefile("rb"), tty=True) as stream:
-        assert Session(stream, stdin=True, resize=lambda rows, columns: None).run() is True
+        assert Session(stream, stdin=True, resize=lambda rows, columns: None, detach_keys=KEYS).run() is True
     assert theirs.recv(16) in (b"a", b"")
     theirs.close()
 
@@ -102,3 +79,16 @@ def test_signals_are_handed_on() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert seen == ["SIGINT", "SIGUSR1"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_daemon_that_is_killed_is_the_end_of_the_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """With input of ours unread on its side the kernel resets the connection."""
+    ours, theirs = socket.socketpair()
+    ours.sendall(b"unread")
+    theirs.sendall(frame(1, b"out") + b"\1\0")
+    theirs.close()
+    with Hijacked(ours, ours.makefile("rb"), tty=False, framed=True, identity="abc") as stream:
+        assert Session(stream, stdin=False, resize=lambda rows, columns: None, detach_keys=KEYS).run() is False
+        with pytest.raises(EngineError) as caught:
+            stream.status()
+    assert caught.value.reason == "engine-unreachable"

@@ -55,7 +55,9 @@ def serve(tmp_path: Path, scenario: Scenario, *, stdin: bool = True, tty: bool =
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             try:
-                return await take_over(request, lambda session: relay(session, echo, stdin=stdin))
+                return await take_over(
+                    request, lambda session: relay(session, echo, stdin=stdin, detach_keys=b"\x10\x11")
+                )
             finally:
                 await echo.close()
 
