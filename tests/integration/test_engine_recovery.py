@@ -16,6 +16,7 @@ import pytest
 
 from stackfile.engines.embedded.engine import EmbeddedEngine
 from stackfile.errors import EngineError
+from stackfile.kernel.process import is_alive, start_time
 from stackfile.model import labels
 from stackfile.model.container import NetworkRecord
 from stackfile.model.stack import SECOND, Attachment, Dependency, Healthcheck, Mount, Port, Resources, RestartPolicy
@@ -190,6 +191,25 @@ def test_a_dead_shim_leaves_its_containers_running(roots: Roots) -> None:
             await made.container_stop(identity, timeout=5)
             state = (await made.container_get(identity)).state
             assert (state.exit_code, state.exit_known) == (4, True)
+
+    asyncio.run(scenario())
+
+
+def test_who_lists_a_project_waits_for_ends_that_were_not_reported(roots: Roots) -> None:
+    """Without a shim nobody tells the engine for a while that a container has ended."""
+
+    async def scenario() -> None:
+        async with engine(roots) as made:
+            await busybox(made)
+            identity = await started(made, spec("sleep", "60", labels={labels.PROJECT: "p"}))
+            pid = (await made.container_get(identity)).state.pid
+            os.kill(made._parts.core.supervisor.status()["shim"].pid, 9)
+            os.kill(pid, 9)
+            async with asyncio.timeout(10):
+                while is_alive(pid, start_time(pid)):
+                    await asyncio.sleep(0)
+            (record,) = await made.container_list(project="p")
+            assert (record.state.status, record.state.exit_code) == ("exited", 137)
 
     asyncio.run(scenario())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,8 +21,10 @@ from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import ActionError, StackfileError
+from stackfile.kernel.process import is_alive
 from stackfile.model.container import ContainerRecord, ContainerSpec, ContainerState, ExitStatus
 
+_REPORT_PATIENCE = 3.0
 _CONDITIONS = ("not-running", "next-exit", "removed")
 
 
@@ -99,6 +103,27 @@ class Containers:
             for container in self._registry.all()
             if (not project or container.project == project) and (everything or container.state.running)
         ]
+
+    async def await_reports(self, project: str) -> None:
+        """Wait until every end of a process of the project that the kernel knows is recorded; 3 s at most.
+
+        The report comes later than the end, by up to a second where the shim was killed: who looks between the two
+        would take for running what is not.
+        """
+        gone = [
+            container
+            for container in self._registry.all()
+            if container.project == project and container.state.running
+            and not is_alive(container.state.pid, container.start_time)
+        ]  # fmt: skip
+        if not gone:
+            return
+        pids = {container.id: container.state.pid for container in gone}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REPORT_PATIENCE):
+                for container in gone:
+                    while container.state.running and container.state.pid == pids[container.id]:
+                        await container.changed.wait()
 
     async def wait(self, container: Container, condition: str) -> ExitStatus:
         """condition: not-running, next-exit, removed. ActionError (`bad-request`) for another one."""

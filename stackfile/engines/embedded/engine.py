@@ -188,6 +188,8 @@ class EmbeddedEngine:
         return self._parts.containers.record(self._parts.registry.find(ref))
 
     async def container_list(self, *, project: str = "", all: bool = True) -> Sequence[ContainerRecord]:  # noqa: A002
+        if project:
+            await self._parts.containers.await_reports(project)
         return self._parts.containers.list(project, all)
 
     async def container_update(self, ref: str, spec: ContainerSpec) -> None:
