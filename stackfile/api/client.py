@@ -17,7 +17,7 @@ from stackfile import wire
 from stackfile.api import commands, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Answer, Transport, path_of
-from stackfile.api.replies import Finding, JobInfo, LogLine, Ping
+from stackfile.api.replies import Finding, JobInfo, LogLine, Ping, Process
 from stackfile.api.transfers import Told
 from stackfile.errors import ActionError, EngineError, NotFoundError, StackfileError
 from stackfile.model.container import (
@@ -77,6 +77,10 @@ class Client:
 
     def ping(self, *, timeout: float = 10.0) -> Ping:
         return wire.decode(self._get("ping", timeout=timeout, what="the daemon's first answer"), Ping)
+
+    def processes(self) -> list[Process]:
+        """The engine's processes, the supervisor first."""
+        return wire.decode(self._get("processes"), list[Process])
 
     def doctor(self) -> list[Finding]:
         return wire.decode(self._get("doctor"), list[Finding])

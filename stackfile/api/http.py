@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import select
 import socket
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -21,6 +23,8 @@ from stackfile.errors import ActionError, ConflictError, EngineError, StackfileE
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 60.0
+SILENCE = 15.0
+"""Seconds without the head of an answer after which it is asked whether the daemon lives, and that it has to say so."""
 CHUNK = 65536
 
 
@@ -164,6 +168,8 @@ class Transport:
         self.address = address
         self.greeting: Greeting | None = None
         """Told of the first request and of its answer."""
+        self.why: Callable[[], tuple[str, str]] | None = None
+        """(Cause, hint) where the daemon does not answer, for the error that says so."""
         self._idle: list[http.client.HTTPConnection] = []
 
     def request(
@@ -179,8 +185,8 @@ class Transport:
         """Send a request and read the answer's head.
 
         `timeout` (seconds, None for none) counts until the head and between parts of the body; `what` says for a
-        person what is waited for. Raises what the daemon says, EngineError (`engine-unreachable`, `not-permitted`)
-        or ActionError (`timeout`).
+        person what is waited for. Whatever the time-out, a daemon that hangs is not waited for. Raises what the daemon
+        says, EngineError (`engine-unreachable`, `not-permitted`) or ActionError (`timeout`).
         """
         what = what or f"{method} {target.partition('?')[0]}"
         greeting, self.greeting = self.greeting, None
@@ -193,6 +199,7 @@ class Transport:
                 assert connection.sock is not None
                 connection.sock.settimeout(timeout)
                 connection.request(method, target, body=body, headers=headers)
+                self._await_head(connection.sock, timeout, what)
                 answer = Answer(self, connection, what)
         except BaseException:
             connection.close()
@@ -235,6 +242,35 @@ class Transport:
         """Turns the socket's errors into ours, which say what was waited for."""
         return _Naming(self.address, what)
 
+    def _await_head(self, sock: socket.socket, timeout: float | None, what: str) -> None:
+        """Until there is something to read. Raises TimeoutError; EngineError when the daemon does not live."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        readable = select.poll()
+        readable.register(sock, select.POLLIN)
+        while not readable.poll(max(min(SILENCE, deadline - time.monotonic()), 0) * 1000):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            self._check_alive(what)
+
+    def _check_alive(self, what: str) -> None:
+        """Whether the daemon answers anything at all, on a connection of its own."""
+        probe = self._fresh()
+        try:
+            assert probe.sock is not None
+            probe.sock.settimeout(SILENCE)
+            probe.request("GET", "/_ping")
+            probe.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            cause, hint = self.why() if self.why else ("", "")
+            raise EngineError(
+                "engine-unreachable",
+                f"the daemon at {self.address} does not answer: {what}",
+                cause=cause or f"nothing in {2 * SILENCE:g} s",
+                hint=hint,
+            ) from error
+        finally:
+            probe.close()
+
     def _connection(self) -> http.client.HTTPConnection:
         while self._idle:
             connection = self._idle.pop()
@@ -242,6 +278,9 @@ class Transport:
             if connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]:
                 return connection
             connection.close()
+        return self._fresh()
+
+    def _fresh(self) -> http.client.HTTPConnection:
         where = self.address
         fresh: http.client.HTTPConnection
         if where.path:

@@ -25,6 +25,8 @@ VERSION_HEADER = "Stackfile-Version"
 START_TIMEOUT = 30.0
 _UPGRADE_PATIENCE = 60.0
 """Seconds in which the daemon of the new version has to answer."""
+_HOPELESS = 5
+"""Ends in a row of a daemon that is not waited for any longer."""
 _LOCKED = 75
 """Exit code of a supervisor that finds another one on its roots."""
 
@@ -50,6 +52,8 @@ def connect(
     settings = settings_module.load(environ)
     address = parse_address(named) if named else Address(path=settings.socket)
     transport = Transport(address)
+    if not named:
+        transport.why = lambda: _why(settings)
     client = Client(transport)
     client.environ = environ
     try:
@@ -199,13 +203,28 @@ def start_engine(settings: Settings, client: Client) -> None:
         # Somebody else starts the same engine, or ends it just now.
         if _answers(client):
             return
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or _is_hopeless(settings):
+            cause, hint = _why(settings)
             raise EngineError(
                 "engine-start-failed",
                 f"another supervisor holds {settings.run}, but its daemon does not answer",
-                hint=_logs(settings),
+                cause=cause,
+                hint=hint or _logs(settings),
             )
         time.sleep(0.05)
+
+
+def _is_hopeless(settings: Settings) -> bool:
+    """Whether the daemon ends whenever it is started."""
+    from stackfile.api import condition
+
+    return any(row.name == "daemon" and row.failures >= _HOPELESS for row in condition.look(settings))
+
+
+def _why(settings: Settings) -> tuple[str, str]:
+    from stackfile.api import condition
+
+    return condition.why(settings)
 
 
 def _answers(client: Client) -> bool:

@@ -16,6 +16,24 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One of the engine's processes. state: running, stopped, away (soon started again), crash loop.
+
+    `restarts` counts since the supervisor was started, `failures` ends in a row that each came soon after the start;
+    `last_end` says how it ended the last time, `log` is a path on the engine's machine. `pid` is 0 while it is away.
+    """
+
+    name: str
+    pid: int
+    state: str
+    started_ns: int = 0
+    restarts: int = 0
+    failures: int = 0
+    last_end: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
     """One line of a container's output. `data` has its newline, or none while the line is partial.
 

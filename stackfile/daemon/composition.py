@@ -86,6 +86,7 @@ class Daemon:
             engine_id=self._engine.id,
             stop_everything=self._stop_everything,
             upgrade=Upgrade(self._settings, self._reconciler.jobs, self._supervisor).run,
+            processes=lambda: list(self._supervisor.status().values()),
         )
 
     def _catch_signals(self) -> None:

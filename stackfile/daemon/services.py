@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from stackfile.provider.engine import Engine
 from stackfile.reconcile.reconciler import Reconciler
 from stackfile.settings import Settings
+from stackfile.supervisor.protocol import ProcessStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,5 +26,7 @@ class Services:
     engine_id: str
     stop_everything: Callable[[], Awaitable[None]]
     upgrade: Callable[[str], Awaitable[str]]
+    processes: Callable[[], Sequence[ProcessStatus]] = tuple
+    """The engine's processes, as the supervisor says."""
     pid: int = field(default_factory=os.getpid)
     now_ns: Callable[[], int] = time.time_ns

@@ -111,6 +111,15 @@ def exit_status(pidfd: int) -> int | None:
     return int(struct.unpack_from("<i", info, 60)[0]) if mask & _INFO_EXIT else None
 
 
+def state(pid: int) -> str:
+    """Field 3 of /proc/<pid>/stat: R, S, D, Z, T (stopped), t (by a debugger), …; "" when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rsplit(b")", 1)[1].split()[0].decode()
+    except (OSError, IndexError):
+        return ""
+
+
 def is_alive(pid: int, started: int) -> bool:
     """Whether the process (pid, start time) is there and not a zombie."""
     try:

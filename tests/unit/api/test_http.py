@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from stackfile import wire
+from stackfile.api import http
 from stackfile.api.http import Address, Transport, error_of, parse_address, path_of
 from stackfile.errors import ActionError, ConflictError, EngineError, Place, StackError, StackfileError, UsageError
 
@@ -84,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/silent":
             threading.Event().wait(0.5)
             return
+        if self.path == "/slow":
+            threading.Event().wait(0.3)
         if self.path == "/cut":
             self.send_response(200)
             self.send_header("Content-Length", "100")
@@ -149,6 +152,27 @@ def test_a_time_out_says_what_was_waited_for(transport: Transport) -> None:
     with pytest.raises(ActionError) as caught:
         transport.json("GET", "/silent", timeout=0.05, what="a word")
     assert caught.value.reason == "timeout"
+    assert "a word" in caught.value.message
+
+
+def test_a_daemon_that_is_slow_is_waited_for(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "SILENCE", 0.1)
+    assert transport.json("GET", "/slow", timeout=None) == b"{}"
+    assert Handler.connections > 1
+
+
+def test_a_daemon_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "SILENCE", 0.1)
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf"))
+        deaf.listen()
+        transport = Transport(Address(path=str(tmp_path / "deaf")))
+        transport.why = lambda: ("a cause", "a way out")
+        with pytest.raises(EngineError) as caught:
+            transport.json("GET", "/x", timeout=None, what="a word")
+    assert (caught.value.reason, caught.value.cause, caught.value.hint) == (
+        "engine-unreachable", "a cause", "a way out",
+    )  # fmt: skip
     assert "a word" in caught.value.message
 
 
