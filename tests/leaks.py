@@ -39,11 +39,14 @@ def descendants(roots: Iterable[int]) -> list[int]:
     for pid in _pids():
         if (stat := _stat(pid)) is not None:
             children.setdefault(stat[1], []).append(pid)
+    seen: set[int] = set()
     found, queue = [], [root for root in roots if os.path.exists(f"/proc/{root}")]
     while queue:
         pid = queue.pop()
-        found.append(pid)
-        queue += children.get(pid, [])
+        if pid not in seen:
+            seen.add(pid)
+            found.append(pid)
+            queue += children.get(pid, [])
     return found
 
 

@@ -17,9 +17,6 @@ from stackfile.daemon import routes
 from stackfile.daemon.composition import Daemon
 from stackfile.errors import StackfileError
 
-_NOISY = ("pyroute2", "asyncio")
-"""Loggers that write kilobytes for each message at level debug."""
-
 
 def main(arguments: list[str]) -> int:
     """Run until told to end; the process's exit code."""
@@ -37,8 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         chosen = settings.load()
         log.setup("daemon", chosen.log_level)
-        for noisy in _NOISY:
-            log.get(noisy).setLevel("WARNING")
+        log.get("asyncio").setLevel("WARNING")  # at level debug it writes a line for each connection
         routes.find()
         asyncio.run(_serve(chosen, lambda: tell("ok")))
     except StackfileError as error:

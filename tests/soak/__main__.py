@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -15,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stackfile import api
+from stackfile.errors import EngineError
 from stackfile.supervisor.view import complete
 from tests import leaks
 from tests.conftest import Box, own_settings
-from tests.integration.crowds import own
+from tests.integration.crowds import PATIENCE, own
 from tests.integration.quickstart import free_port, get
 from tests.soak import work
 from tests.soak.measure import Series, not_flat, processes, sample, table
@@ -73,9 +75,22 @@ class Soak:
         self.all("up")
         self.all("down", "-v", "--rmi", "all")
         self.prune()
-        self.watch = self.box.watch()
+        self.whole()
         self.before = self.lists()
         self.pids = processes(self.box)
+
+    def whole(self) -> None:
+        """Wait until all processes of the engine are there and a command finds its worker warm."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(EngineError, OSError):
+                pids = tuple(processes(self.box).values())
+                if all(pids) and leaks.commands(leaks.descendants(pids)).count("stackfile.worker") > 1:
+                    break
+            assert time.monotonic() < deadline, self.box.logs()
+            self.box.run("ps")  # the supervisor may be gone without anybody having noticed
+            time.sleep(0.1)
+        self.watch = leaks.Watch((self.box.settings.root, self.box.settings.run), pids)
 
     def lists(self) -> leaks.Lists:
         """What of the leak test's lists is this engine's."""
@@ -119,15 +134,16 @@ class Soak:
         """kill -9 of one of the engine's own processes every few seconds; the last is a moment before the end."""
         while not stop.wait(min(self.chance.uniform(2, 8), max(0, until - time.monotonic()))):
             name = self.chance.choice(VICTIMS)
-            if pid := processes(self.box).get(name):
-                os.kill(pid, 9)
-                self.killed[name] += 1
+            with contextlib.suppress(EngineError, OSError):
+                if pid := processes(self.box)[name]:
+                    os.kill(pid, 9)
+                    self.killed[name] += 1
             if time.monotonic() >= until:
                 return
 
     def quiet(self) -> None:
         """Each stack is made what its file says; then nothing is left to do, all answer, and a sample is taken."""
-        self.watch = self.box.watch()
+        self.whole()
         self.sweep()
         for stack, site in zip(self.stacks, self.sites, strict=False):
             stack.rest()
@@ -201,6 +217,16 @@ class Soak:
             print(f"- {text}")
 
 
+def _left(box: Box) -> list[int]:
+    """Processes of an engine that could not be closed, by their environment: numbers may be others' by now."""
+    found = []
+    for pid in leaks.descendants([1]):
+        with contextlib.suppress(OSError):
+            if f"={box.settings.run}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return leaks.descendants(found)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
@@ -220,7 +246,7 @@ def main() -> int:
         soak.report()
     finally:
         box.close()
-        for pid in reversed(leaks.descendants([box.supervisor] if box.supervisor else [])):
+        for pid in _left(box):
             os.kill(pid, 9)
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if soak.wrong else 0

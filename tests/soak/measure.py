@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 
+from stackfile.supervisor.client import Supervisor
 from tests import leaks
 from tests.conftest import Box
 
@@ -56,15 +57,9 @@ class Series:
 
 
 def processes(box: Box) -> dict[str, int]:
-    """The long-lived processes by name: the supervisor and its children of ours."""
-    found = {"supervisor": box.supervisor}
-    for pid in leaks.descendants([box.supervisor]):
-        with contextlib.suppress(OSError, IndexError):
-            parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-            names = leaks.commands([pid])
-            if parent == box.supervisor and names and names[0].startswith("stackfile."):
-                found[names[0].removeprefix("stackfile.").removeprefix("runtime.")] = pid
-    return found
+    """The long-lived processes by name: the supervisor, and those that it started or took over."""
+    with contextlib.closing(Supervisor(f"{box.settings.run}/supervisor.sock")) as supervisor:
+        return {name: status.pid for name, status in supervisor.status().items()}
 
 
 def sample(box: Box) -> dict[str, float]:
@@ -84,7 +79,7 @@ def sample(box: Box) -> dict[str, float]:
 def _counts(box: Box) -> dict[str, float]:
     """What the engine has in the kernel and in its roots, with all its processes and those of its containers."""
     lists = leaks.marked(box.settings)
-    pids = leaks.descendants([box.supervisor])
+    pids = leaks.descendants(processes(box).values())
     return {
         "count processes": len(pids),
         "count networks (ns)": len(set(_net_namespaces(pids))),
