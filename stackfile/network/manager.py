@@ -18,22 +18,11 @@ from stackfile.kernel import nftables as nft
 from stackfile.kernel.netlink import ROUTE, NetlinkSocket
 from stackfile.kernel.nftables import Nftables
 from stackfile.model.container import Endpoint, NetworkRecord
-from stackfile.network import (
-    attachment,
-    dns,
-    forwarding,
-    legacy,
-    options,
-    port,
-    strays,
-    subnets,
-    sysctl,
-    table,
-)
+from stackfile.network import attachment, dns, forwarding, legacy, options, port, strays, subnets, sysctl, table
 from stackfile.network.attachment import Wired
 from stackfile.network.beside import Beside
 from stackfile.network.facts import NetworkFacts
-from stackfile.network.journal import Journal, data_of
+from stackfile.network.journal import Intent, Journal, data_of
 from stackfile.network.links import Link, Links
 from stackfile.network.port import PortFacts
 from stackfile.network.publication import PortKey, Publication
@@ -98,8 +87,8 @@ class NetworkManager:
     def undo(self, keep: Container[str] = ()) -> None:
         """Take away networks whose making or removal was begun and not recorded as done, but for those in `keep`."""
         with self._lock:
-            for intent in self._journal.entries():
-                if intent.kind in (_CREATE, _REMOVE) and intent.key not in keep:
+            for intent in self._open():
+                if intent.key not in keep:
                     self._remove(intent.network())
                     self._journal.done(intent.id)
 
@@ -174,9 +163,12 @@ class NetworkManager:
         """Remove the bridge and its elements; with the last network everything else of ours too."""
         record = self._named(network)
         with self._lock:
-            intent = self._begin(_REMOVE, record)
+            self._begin(_REMOVE, record)
             self._remove(record)
-            self._journal.done(intent)
+            # With that of a creation that has failed.
+            for intent in self._open():
+                if intent.key == record.id:
+                    self._journal.done(intent.id)
             if not self._bridges():
                 self._withdraw_all()
 
@@ -454,6 +446,10 @@ class NetworkManager:
 
     def _in_use(self) -> list[str]:
         return [*(route.destination for route in self._links.routes()), *self._links.addresses()]
+
+    def _open(self) -> list[Intent]:
+        """Networks whose making or removal was begun and not recorded as done."""
+        return [intent for intent in self._journal.entries() if intent.kind in (_CREATE, _REMOVE)]
 
     def _begin(self, kind: str, network: NetworkRecord) -> int:
         return self._journal.begin(kind, network.id, data_of(network))

@@ -41,9 +41,10 @@ class Engine(threading.Thread):
     def _create(self) -> None:
         state = StateStore(f"{self._directory}/state{self._number}.db", "id")
         run = RunStore(f"{self._directory}/run{self._number}.db", "boot")
+        journal = MemoryJournal()
         manager = NetworkManager(
             prefix=f"r{self._number}x", table=f"race{self._number}", pool="10.212.0.0/16",
-            supervisor=MemoryHolder(), journal=MemoryJournal(),
+            supervisor=MemoryHolder(), journal=journal,
         )  # fmt: skip
         networks = Networks(state, run, manager, Registry(state), Bus(state.events))
         for index in range(ROUNDS):
@@ -51,6 +52,8 @@ class Engine(threading.Thread):
             record = networks.create(NetworkRecord(id="", name=f"n{index}"))
             self.subnets += record.subnets
         self._barrier.wait(20)
+        # Those that were given up are settled too.
+        assert {intent.kind for intent in journal.entries()} <= {"network.forwarding"}
         manager.teardown()
         manager.close()
         state.close()
