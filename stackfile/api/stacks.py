@@ -60,6 +60,13 @@ def variables(options: LoadOptions) -> list[Asked]:
     return language.variables(options)
 
 
+def file_names() -> tuple[str, ...]:
+    """Names of stack files that are found without being named."""
+    from stackfile.language.dialect import COMPOSE_NAMES, STACK_NAMES
+
+    return (*STACK_NAMES, *COMPOSE_NAMES)
+
+
 def environment(options: LoadOptions) -> dict[str, str]:
     """The variables that the stack's files may use. Raises as `load`."""
     from stackfile import language

@@ -209,19 +209,28 @@ class Context:
 
     def _of_files(self, projects: list[Project]) -> list[Project]:
         """Those that the -f files mean: the one whose name they say, else those that were loaded from them where
-        there are several to tell apart."""
+        there are several to tell apart; without -f those whose file is found without."""
         paths = [path for path in self.options.texts("file") if path != "-"]
         named = next(filter(None, (_said_name(os.path.join(self.directory, path)) for path in reversed(paths))), "")
         if named:
             return [project for project in projects if project.name == named]
-        files = {os.path.basename(path) for path in paths}
-        if len(projects) < 2 or not files:
+        if len(projects) < 2:
             return projects
-        return [
-            project
-            for project in projects
-            if project.stack is not None and {os.path.basename(path) for path in project.stack.files} == files
-        ]
+        loaded = [(project, _base_names(project)) for project in projects]
+        if not paths:
+            from stackfile.api.stacks import file_names
+
+            found = file_names()
+            return [project for project, names in loaded if names[:1] and names[0] in found] or projects
+        files = {os.path.basename(path) for path in paths}
+        # With what they include, or an environment's file, or without.
+        exact = [project for project, names in loaded if set(names) == files]
+        return exact or [project for project, names in loaded if files <= set(names)]
+
+
+def _base_names(project: Project) -> list[str]:
+    """Of the files that it was loaded from, the first -f file first."""
+    return [os.path.basename(path) for path in project.stack.files] if project.stack is not None else []
 
 
 def _said_name(path: str) -> str:

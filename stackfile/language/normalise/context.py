@@ -91,6 +91,14 @@ class Context:
             return written if written.startswith("/") else os.path.relpath(os.path.join(base, written), self.directory)
         return os.path.normpath(os.path.join(base, self._home(text)))
 
+    def relative(self, text: str, at: Place) -> str:
+        """A path of an extended or included file as it would be written in the stack's own directory."""
+        base = self.directories.get(at.file, self.directory)
+        if base == self.directory or text.startswith(("/", "git@")) or "://" in text:
+            return text
+        kept = "/" if text.endswith("/") else ""
+        return os.path.relpath(os.path.join(base, text), self.directory) + kept
+
     def _home(self, text: str) -> str:
         """`~` as the caller's home."""
         home = self.variables.get("HOME")

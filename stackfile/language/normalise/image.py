@@ -155,9 +155,10 @@ def _host(node: Node, context: Context) -> Step:
 def _copy(key: str) -> StepParser:
     def parse_step(node: Node, context: Context) -> Step:
         fields = Fields(as_mapping(node), context, key)
+        here = not fields.node("from")
         result = Step(
             kind=key,
-            source=fields.require("source", one_or_texts, NO_TEXTS),
+            source=fields.require("source", lambda child: _sources(child, context, here), NO_TEXTS),
             target=fields.require("target", name, ""),
             chown=fields.take("chown", any_text, ""),
             chmod=fields.take("chmod", lambda child: f"{file_mode(child):04o}", ""),
@@ -171,6 +172,12 @@ def _copy(key: str) -> StepParser:
         return result
 
     return parse_step
+
+
+def _sources(node: Node, context: Context, here: bool) -> tuple[str, ...]:
+    """Paths in the stack's directory; those of an included file start in its own. Of another image, as written."""
+    found = one_or_texts(node)
+    return tuple(context.relative(source, node.place) for source in found) if here else found
 
 
 def _from_image(image: str, node: Node, context: Context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,18 @@ def test_through_a_link(tmp_path: Path) -> None:
 def test_two_projects_of_a_directory(tmp_path: Path) -> None:
     engine = Engine(project("one", tmp_path, "stack.yaml"), project("two", tmp_path, "other.yaml"))
     assert context(engine, str(tmp_path), "-f", "other.yaml").project().name == "two"
+    assert context(engine, str(tmp_path)).project().name == "one", "whose file is found without -f"
+    engine = Engine(project("one", tmp_path, "this.yaml"), project("two", tmp_path, "other.yaml"))
     with pytest.raises(ActionError) as caught:
         context(engine, str(tmp_path)).project()
     assert caught.value.reason == "ambiguous"
+
+
+def test_files_that_were_included_tell_nothing_apart(tmp_path: Path) -> None:
+    one, two = project("one", tmp_path, "stack.yaml"), project("two", tmp_path, "other.yaml")
+    assert two.stack is not None
+    two = replace(two, stack=replace(two.stack, files=(*two.stack.files, str(tmp_path / "base.yaml"))))
+    assert context(Engine(one, two), str(tmp_path), "-f", "other.yaml").project().name == "two"
 
 
 def test_a_file_that_says_another_name_means_no_neighbour(tmp_path: Path) -> None:

@@ -89,3 +89,14 @@ def test_mistakes_of_all_files_are_reported() -> None:
         ("yaml-syntax", "b.yaml"),
         ("unknown-key", "stack.yaml"),
     ]
+
+
+def test_what_recipes_of_an_included_file_copy_lies_where_it_lies() -> None:
+    image = "from: scratch, steps: [{copy: {source: [./a, b/], target: /}}, {copy: {source: /x, from: j, target: /}}]"
+    files = {
+        "stack.yaml": "include: [part/stack.yaml]\nimages: {h: {from: i, steps: [{copy: {source: ./a, target: /}}]}}",
+        "part/stack.yaml": f"images: {{i: {{{image}}}, j: {{from: scratch}}}}",
+    }
+    images = load_files(files).images
+    assert [step.source for step in images["i"].steps] == [("part/a", "part/b/"), ("/x",)]
+    assert images["h"].steps[0].source == ("./a",)
