@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from stackfile import wire
-from stackfile.api import commands, transfers
+from stackfile.api import commands, lasting, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Answer, Transport, path_of
 from stackfile.api.replies import Finding, JobInfo, LogLine, Ping, Process
@@ -299,15 +299,24 @@ class Client:
         project: str = "",
         services: Sequence[str] = (),
     ) -> Iterator[Event]:
-        """Events above sequence number `since`, or from a time on (nanoseconds since the epoch) until another."""
-        target = path_of(
-            *OURS, "events", since=since, follow=follow, project=project or None, since_ns=since_ns or None,
-            until_ns=until_ns or None,
-        )  # fmt: skip
-        target += "".join(f"&service={quote(name)}" for name in services)
-        with self._transport.request("GET", target, timeout=None) as answer:
-            for line in answer.lines():
-                yield wire.decode(line, Event)
+        """Events above sequence number `since`, or from a time on (nanoseconds since the epoch) until another.
+
+        `follow` goes on over a daemon that dies, without gap or double.
+        """
+
+        def ask(since: int, since_ns: int) -> Iterator[Event]:
+            target = path_of(
+                *OURS, "events", since=since, follow=follow, project=project or None, since_ns=since_ns or None,
+                until_ns=until_ns or None,
+            )  # fmt: skip
+            target += "".join(f"&service={quote(name)}" for name in services)
+            with self._transport.request("GET", target, timeout=None) as answer:
+                for line in answer.lines():
+                    yield wire.decode(line, Event)
+
+        if not follow:
+            return ask(since, since_ns)
+        return lasting.events(ask, self._transport.address, since, since_ns)
 
     # ---- one container
 
@@ -357,13 +366,17 @@ class Client:
         )
 
     def wait(self, ref: str, condition: str = "not-running") -> ExitStatus:
-        """Until `condition`: not-running, next-exit, removed. Registered when the answer's head arrives."""
+        """Until `condition`: not-running, next-exit, removed. Registered when the answer's head arrives.
+
+        With `not-running` a later daemon is asked when this one dies.
+        """
         return self.wait_started(ref, condition)()
 
-    def wait_started(self, ref: str, condition: str = "not-running") -> _Wait:
+    def wait_started(self, ref: str, condition: str = "not-running") -> lasting.Wait:
         """Register the wait now; calling the result blocks for the end. Lets `start` come in between."""
         target = path_of("containers", ref, "wait", condition=condition)
-        return _Wait(self._transport, target, f"the end of {ref}")
+        what = f"the end of {ref}"
+        return lasting.Wait(self._transport, target, what, lasting=condition == "not-running")
 
     def attach(
         self,
@@ -397,21 +410,29 @@ class Client:
         stdout: bool = True,
         stderr: bool = True,
     ) -> Iterator[LogLine]:
-        """Lines of a container's output in order of time. `since_ns` and `until_ns` count from the epoch."""
-        target = path_of(
-            "containers", container, "logs", stdout=stdout, stderr=stderr, follow=follow, timestamps=1,
-            tail="all" if tail is None else tail,
-            since=_seconds(since_ns), until=_seconds(until_ns),
-        )  # fmt: skip
-        with self._transport.request("GET", target, timeout=None) as answer:
-            # A TTY's log is not multiplexed: each line begins with its time.
-            raw = answer.header("Content-Type") == "application/vnd.docker.raw-stream"
-            if raw:
-                for line in answer.lines():
-                    yield _log_line(1, line + b"\n")
-                return
-            while len(header := answer.read_exactly(_HEADER)) == _HEADER:
-                yield _log_line(header[0], answer.read_exactly(int.from_bytes(header[4:], "big")))
+        """Lines of a container's output in order of time. `since_ns` and `until_ns` count from the epoch.
+
+        `follow` goes on over a daemon that dies, without gap or double.
+        """
+
+        def ask(since_ns: int, tail: int | None) -> Iterator[LogLine]:
+            target = path_of(
+                "containers", container, "logs", stdout=stdout, stderr=stderr, follow=follow, timestamps=1,
+                tail="all" if tail is None else tail,
+                since=_seconds(since_ns), until=_seconds(until_ns),
+            )  # fmt: skip
+            with self._transport.request("GET", target, timeout=None) as answer:
+                # A TTY's log is not multiplexed: each line begins with its time.
+                if answer.header("Content-Type") == "application/vnd.docker.raw-stream":
+                    for line in answer.lines():
+                        yield _log_line(1, line + b"\n")
+                    return
+                while len(header := answer.read_exactly(_HEADER)) == _HEADER:
+                    yield _log_line(header[0], answer.read_exactly(int.from_bytes(header[4:], "big")))
+
+        if not follow:
+            return ask(since_ns, tail)
+        return lasting.lines(ask, self._transport.address, since_ns, tail)
 
     # ---- files of a container
 
@@ -552,20 +573,6 @@ class Client:
                 )
         identity = answer.header("Stackfile-Id")
         return Hijacked(*answer.take_socket(), tty=tty, framed=framed, identity=identity)
-
-
-class _Wait:
-    """A wait that the daemon has registered."""
-
-    def __init__(self, transport: Transport, target: str, what: str) -> None:
-        self._answer = transport.request("POST", target, timeout=None, what=what)
-
-    def __call__(self) -> ExitStatus:
-        with self._answer as answer:
-            reply = json.loads(answer.read())
-        if isinstance(reply.get("error"), dict):
-            raise wire.error_from_plain(reply["error"])
-        return ExitStatus(exit_code=reply["StatusCode"], error=(reply.get("Error") or {}).get("Message", ""))
 
 
 def result_of(events: Iterator[JobEvent]) -> JobEvent:

@@ -60,6 +60,17 @@ def parse_address(text: str) -> Address:
     )
 
 
+class _Response(http.client.HTTPResponse):
+    """Knows whether a chunked body has come to its last chunk: `readline` keeps an earlier end to itself."""
+
+    ended = False
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        self.ended = size == 0
+        return size
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """http.client over AF_UNIX."""
 
@@ -123,7 +134,7 @@ class Answer:
 
     def _require_end(self) -> None:
         """http.client takes the end of the connection for the end of a chunked body; it has a last chunk."""
-        if self._response.chunked and not self._response.isclosed():
+        if self._response.chunked and not getattr(self._response, "ended", True):
             raise http.client.IncompleteRead(b"")
 
     def wait_forever(self) -> None:
@@ -287,6 +298,7 @@ class Transport:
             fresh = _UnixConnection(where.path, CONNECT_TIMEOUT)
         else:
             fresh = http.client.HTTPConnection(where.host, where.port, timeout=CONNECT_TIMEOUT)
+        fresh.response_class = _Response
         try:
             fresh.connect()
         except PermissionError as error:

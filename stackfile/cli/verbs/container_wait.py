@@ -22,7 +22,10 @@ def run(context: Context, arguments: Arguments) -> int:
     for reference in arguments.positional:
         status = client.wait(reference)
         if context.console.json:
-            context.console.line({"container": reference, "exit_code": status.exit_code, "error": status.error})
+            code = status.exit_code if status.known else None
+            context.console.line({"container": reference, "exit_code": code, "error": status.error})
         else:
             context.console.print(str(status.exit_code))
+            if not status.known:
+                context.warn(f"{reference}: the exit code is not known: {status.error}")
     return 0

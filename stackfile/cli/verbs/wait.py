@@ -16,7 +16,8 @@ def register() -> Verb:
         maximum=None,
         options=(option("--down-project", "take the project down then"),),
         run=run,
-        text="JSON: a list of {container, exit_code}.",
+        text="An end that nobody saw is told as such, and counts as 255. JSON: a list of {container, exit_code,\n"
+        "error}, exit_code null where it is not known.",
     )
 
 
@@ -26,13 +27,19 @@ def run(context: Context, arguments: Arguments) -> int:
     ended = []
     for record in context.containers_of(project, arguments.positional):
         status = client.wait(record.id)
-        ended.append((short_name(record), status.exit_code))
+        ended.append((short_name(record), status))
         if not context.console.json:
-            context.console.print(f"{short_name(record)} exited with {status.exit_code}")
+            how = f"exited with {status.exit_code}" if status.known else f"ended unobserved: {status.error}"
+            context.console.print(f"{short_name(record)} {how}")
     if context.console.json:
-        context.console.document([{"container": name, "exit_code": code} for name, code in ended])
+        context.console.document(
+            [
+                {"container": name, "exit_code": status.exit_code if status.known else None, "error": status.error}
+                for name, status in ended
+            ]
+        )
     if arguments.flag("down-project"):
         from stackfile.api.client import result_of
 
         result_of(client.down(project.name))
-    return next((code for _, code in ended if code), 0)
+    return next((status.exit_code for _, status in ended if status.exit_code), 0)
