@@ -16,6 +16,7 @@ class _Meaning(NamedTuple):
 
 
 _ROOM = "`stackfile system df` shows what takes the space, `stackfile system prune` makes room"
+_HARDLY = 64 * 1024
 _FULL = _Meaning("disk-full", "no space left", _ROOM)
 _LIMIT = _Meaning("limit-reached", "a limit of the machine is reached", "`stackfile system doctor` shows the limits")
 _MEANINGS = {
@@ -53,6 +54,21 @@ def refusal(error: OSError, subject: str = "") -> ActionError | None:
         cause=cause,
         hint=meaning.hint,
         details={"errno": error.errno, "path": path},
+    )
+
+
+def exhausted(path: str, message: str) -> ActionError | None:
+    """The error `message` of a program that failed while there was hardly any room where it writes (`path`)."""
+    state = os.statvfs(nearest(path))
+    room = state.f_bavail * state.f_frsize
+    if (not state.f_blocks or room >= _HARDLY) and _inodes_left(path) != 0:
+        return None
+    return ActionError(
+        _FULL.reason,
+        message,
+        cause=f"{os.strerror(errno.ENOSPC)}: {room} bytes are free for {path}",
+        hint=_FULL.hint,
+        details={"errno": errno.ENOSPC, "path": path},
     )
 
 

@@ -39,7 +39,7 @@ def take(root: str, archive: str, dockerfile: str) -> Taken:
     blobs = BlobStore(paths.blobs, paths.temporary)
     plain = durable.temporary_name(paths.temporary, "context-")
     try:
-        with open(plain, "xb") as file, compression.Part(archive) as part, durable.full_disk(plain):
+        with durable.full_disk(plain), open(plain, "xb") as file, compression.Part(archive) as part:
             compression.expand(part, lambda data: durable.write_all(file.fileno(), data), MAXIMUM)
         entries = _entries(plain, blobs)
     finally:

@@ -49,7 +49,11 @@ def _fetch(url: str, checksum: str, path: str) -> Source:
     found = hashlib.sha256()
     size = 0
     try:
-        with requests.get(url, stream=True, timeout=_TIMEOUT) as answer, open(path, "xb") as file:
+        with (
+            requests.get(url, stream=True, timeout=_TIMEOUT) as answer,
+            durable.full_disk(path),
+            open(path, "xb") as file,
+        ):
             answer.raise_for_status()
             for chunk in answer.iter_content(_CHUNK):
                 size += len(chunk)

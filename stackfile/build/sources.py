@@ -189,7 +189,7 @@ def _decompressed(path: str) -> BinaryIO:
 
 def _unpack(source: Source, path: str, directory: str) -> Source:
     tar = f"{directory}/archive.tar"
-    with _decompressed(path) as file, open(tar, "xb") as target, durable.full_disk(tar):
+    with durable.full_disk(tar), _decompressed(path) as file, open(tar, "xb") as target:
         left = _LARGEST
         while data := file.read(_CHUNK):
             left -= len(data)

@@ -20,6 +20,7 @@ from stackfile.daemon import faults, responses, routes
 from stackfile.daemon.routing import Call, Route, Router
 from stackfile.daemon.services import Services
 from stackfile.errors import ActionError, EngineError, StackfileError
+from stackfile.refusals import understood
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a request's body that is read into memory (stacks, manifests); content of files is streamed to disk."""
@@ -82,7 +83,9 @@ class HttpServer:
                 _logger.error("%s %s: %s", request.method, request.rel_url, error, exc_info=error)
             return self._fault(request, error)
         except Exception as error:
-            _logger.exception("%s %s", request.method, request.rel_url)
+            known = understood(error)
+            trace = error if known.reason == "internal" else None
+            _logger.error("%s %s: %s", request.method, request.rel_url, known, exc_info=trace)
             return self._fault(request, error)
 
     def _fault(self, request: web.BaseRequest, error: Exception) -> web.Response:

@@ -61,7 +61,7 @@ def write(members: Iterable[Member], path: str) -> Written:
     ActionError: `digest-mismatch` when a file is not what its member says, `disk-full`.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb", buffering=_CHUNK) as file, durable.full_disk(path):
+    with durable.full_disk(path), open(fd, "wb", buffering=_CHUNK) as file:
         writer = Writer(file)
         for member in sorted(members, key=lambda item: os.fsencode(item.path)):
             writer.add(member)

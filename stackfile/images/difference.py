@@ -22,7 +22,7 @@ def write(directory: str, path: str) -> Written:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     root = os.open(directory, _DIRECTORY)
     try:
-        with open(fd, "wb", buffering=1 << 20) as file, durable.full_disk(path):
+        with durable.full_disk(path), open(fd, "wb", buffering=1 << 20) as file:
             difference = _Difference(Writer(file))
             difference.directory(root, "")
             return difference.writer.finish()

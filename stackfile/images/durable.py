@@ -36,10 +36,14 @@ def temporary_directory(directory: str, prefix: str) -> str:
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
-    """write(2) until everything is written."""
+    """write(2) until everything is written. An OSError names the file."""
     view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError as e:
+        e.filename = os.readlink(f"/proc/self/fd/{fd}")
+        raise
 
 
 @contextmanager
@@ -89,7 +93,8 @@ def sync_filesystem(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
-            raise KernelError(ctypes.get_errno(), "syncfs", path)
+            number = ctypes.get_errno()
+            raise refusal(OSError(number, ""), path) or KernelError(number, "syncfs", path)
     finally:
         os.close(fd)
 
@@ -127,6 +132,9 @@ def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(fd, data)
+        os.rename(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
     finally:
         os.close(fd)
-    os.rename(fresh, path)

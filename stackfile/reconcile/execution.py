@@ -149,10 +149,15 @@ async def _perform(handle: Handle, perform: Perform) -> None:
         handle.error = error
         handle.finish(FAILED)
     except Exception as error:
-        LOG.exception("%s %s", handle.action.action, handle.action.address)
         known = understood(error)
+        trace = error if known.reason == "internal" else None
+        LOG.error("%s %s: %s", handle.action.action, handle.action.address, known, exc_info=trace)
         handle.error = ActionError(
-            known.reason, f"{handle.action.address}: {known.message}", cause=known.cause, hint=known.hint
+            known.reason,
+            f"{handle.action.address}: {known.message}",
+            cause=known.cause,
+            hint=known.hint,
+            details=known.details,
         )
         handle.finish(FAILED)
     else:

@@ -145,8 +145,9 @@ def _write(path: str, plain: dict[str, Any]) -> None:
         if os.write(fd, data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         os.rename(temporary, path)
-    except OSError:
+    except OSError as error:
         os.unlink(temporary)
+        error.filename = path
         raise
     finally:
         os.close(fd)

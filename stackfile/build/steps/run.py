@@ -19,6 +19,7 @@ from stackfile.language.dockerfile import lower
 from stackfile.model.stack import Mount, Step
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRoot
+from stackfile.refusals import exhausted, refusal
 
 _SHELL = ("/bin/sh", "-ec")
 _KEPT_LINES = 20
@@ -95,11 +96,12 @@ async def _run(
     except asyncio.CancelledError:
         raise
     except OSError as e:
-        raise ActionError("build-failed", f"run {argv[-1]}", cause=str(e)) from e
+        raise refusal(e) or ActionError("build-failed", f"run {argv[-1]}", cause=str(e)) from e
     lines.end()
     if code != 0:
-        raise ActionError(
-            "build-failed", f"run {argv[-1]}: exit code {code}", cause="\n".join(lines.last), details={"exit": code}
+        message = f"run {argv[-1]}: exit code {code}"
+        raise exhausted(root.upper, message) or ActionError(
+            "build-failed", message, cause="\n".join(lines.last), details={"exit": code}
         )
 
 

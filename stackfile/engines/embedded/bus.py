@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 
-from stackfile import wire
+from stackfile import log, wire
+from stackfile.errors import ActionError
 from stackfile.model.event import Event
 from stackfile.store.events import EventTable
 from stackfile.store.rows import EventRow
+
+_LOG = log.get("events")
 
 
 class Bus:
@@ -21,9 +24,12 @@ class Bus:
         self._closed = False
 
     def publish(self, kind: str, action: str, identity: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Store an event and wake who follows."""
+        """Store an event and wake who follows. What happened stays so where the disk does not take the event."""
         text = wire.encode(dict(attributes or {})).decode()
-        self._table.append(time.time_ns(), kind, action, identity, text)
+        try:
+            self._table.append(time.time_ns(), kind, action, identity, text)
+        except ActionError as error:
+            _LOG.error("lost: %s %s of %s: %s", kind, action, identity[:12], error)
         self._wake()
 
     def events(self, *, since: int = 0, follow: bool = True, until_ns: int = 0) -> AsyncIterator[Event]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from stackfile import digest
 from stackfile.errors import ActionError, NotFoundError
+from stackfile.images import durable
 from stackfile.model.stack import Generate, SecretRef
 from stackfile.store.files import FileTable
 from stackfile.store.rows import FileRow
@@ -41,9 +42,15 @@ class FileStore:
         if self._kept(project, kind, name) == key:
             return key
         path = self._path(project, kind, name, key)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        _write_durably(path, data)
-        self._table.put(project, kind, name, key)
+        fresh = not os.path.exists(path)
+        try:
+            _write_durably(path, data)
+            self._table.put(project, kind, name, key)
+        except BaseException:
+            if fresh:
+                self._unlink(project, kind, name, key)
+            _remove_empty(self._directory(project))
+            raise
         self._drop_superseded(project, kind, name, key)
         return key
 
@@ -167,15 +174,21 @@ def _component(text: str) -> str:
 
 
 def _write_durably(path: str, data: bytes) -> None:
+    """ActionError (`disk-full`, `read-only`, `io-error`)."""
     part = f"{path}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(part, path)
+    with durable.full_disk(path):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            durable.write_all(descriptor, data)
+            os.fsync(descriptor)
+            os.rename(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+        finally:
+            os.close(descriptor)
+        durable.sync(os.path.dirname(path))
 
 
 def _remove_empty(directory: str) -> None:

@@ -66,13 +66,14 @@ class Launcher:
         intent = self._core.run.begin(INTENT, container.id, "{}")
         try:
             running = await self._bring_up(container)
+            self._core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
         except BaseException:
             # Also when the caller is cancelled: what was begun must not be left in the kernel.
             await asyncio.shield(asyncio.ensure_future(self.teardown(container)))
             raise
         finally:
-            self._core.run.done(intent)
-        self._core.run.put_running(RunningRow(container.id, running.pid, running.start_time))
+            with step(container.id, "intent"):
+                self._core.run.done(intent)
         self._stock.replenish()
         return running
 
@@ -115,7 +116,8 @@ class Launcher:
                 self._ports.refresh(container)
             else:
                 self._ports.release(container)
-        self._core.run.delete_running(container.id)
+        with step(container.id, "record"):
+            self._core.run.delete_running(container.id)
         spawn(self._discovery.withdraw(container), f"names of {container.name}")
         self.cleanups.begin(container.id, lambda: self._clean(container))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from dataclasses import replace
 
 from stackfile import log
@@ -23,6 +22,7 @@ from stackfile.engines.embedded.supervise import Supervision
 from stackfile.errors import ActionError, ConflictError, EngineError, NotFoundError, StackfileError
 from stackfile.model.container import Health
 from stackfile.model.stack import SECOND
+from stackfile.refusals import refusal
 from stackfile.runtime.compile import signal_number
 from stackfile.runtime.shim_client import Exit, Running
 
@@ -120,10 +120,14 @@ class Lifecycle:
         try:
             return await self._launcher.launch(container)
         except OSError as error:
-            reason = "disk-full" if error.errno == errno.ENOSPC else "action-failed"
-            where = f": {error.filename}" if error.filename else ""
+            path = str(error.filename or self._core.run_paths.container(container.id))
+            known = refusal(error, path) or ActionError("action-failed", path, cause=error.strerror or "")
             raise ActionError(
-                reason, f"container {container.name} does not start{where}", cause=error.strerror or str(error)
+                known.reason,
+                f"container {container.name} does not start: {known.message}",
+                cause=known.cause,
+                hint=known.hint,
+                details=known.details,
             ) from error
 
     def entered(self, container: Container, running: Running, started_at: str) -> None:
@@ -294,7 +298,7 @@ class Lifecycle:
             if container.alive and container.state.pid == end.pid:
                 self._settle(container, end)
         # Once it is stored; nobody has to wait for that.
-        spawn(self._acknowledge(end), f"acknowledgement of {container.name}")
+        spawn(self._acknowledge(container, end), f"acknowledgement of {container.name}")
 
     def lost_at_reboot(self, container: Container) -> None:
         """The machine was restarted while it ran: nothing of it is left in the kernel."""
@@ -357,7 +361,8 @@ class Lifecycle:
         except StackfileError as error:
             _LOG.warning("%s is not removed: %s", container.name, error)
 
-    async def _acknowledge(self, end: Exit) -> None:
+    async def _acknowledge(self, container: Container, end: Exit) -> None:
+        await self._registry.saved(container)
         try:
             await self._core.shim.acknowledge(end)
         except (EngineError, NotFoundError) as error:

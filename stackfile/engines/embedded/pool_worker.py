@@ -31,7 +31,8 @@ def _answer(message: bytes) -> bytes:
         return pickle.dumps((True, function(*arguments, **named)))
     except Exception as error:
         # Taken apart by hand: exceptions with keyword arguments do not survive pickling.
-        return pickle.dumps((False, (type(error), error.args, error.__dict__)))
+        arguments = (error.errno, error.strerror, error.filename) if isinstance(error, OSError) else error.args
+        return pickle.dumps((False, (type(error), arguments, error.__dict__)))
 
 
 if __name__ == "__main__":

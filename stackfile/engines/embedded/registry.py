@@ -6,15 +6,20 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stackfile import wire
+from stackfile import log, refusals, wire
 from stackfile.engines.embedded import names
-from stackfile.errors import ConflictError, NotFoundError, StackfileError
+from stackfile.engines.embedded.background import spawn
+from stackfile.errors import ActionError, ConflictError, NotFoundError, StackfileError
 from stackfile.model import labels
 from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, ExitStatus, PublishedPort
 from stackfile.store.rows import ContainerRow
 from stackfile.store.state import StateStore
 
 RUNNING, STOPPED = "running", "stopped"
+_AGAIN = 1.0
+"""Seconds between two attempts to store what the disk refused."""
+
+_LOG = log.get("registry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +93,18 @@ class Container:
 
 
 class Registry:
-    """All containers by id, stored as they change."""
+    """All containers by id, stored as they change.
+
+    What happened to a container is true whether the disk takes it or not: it is kept here, and written later.
+    """
 
     def __init__(self, state: StateStore) -> None:
         self._state = state
         self._containers: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._unsaved: set[str] = set()
+        """Ids of containers whose row is not true any more."""
+        self._saved = asyncio.Event()
 
     def load(self) -> None:
         """Read them from the database."""
@@ -141,10 +152,11 @@ class Registry:
         return [c for c in self._containers.values() if c.project == project and c.service == service]
 
     def add(self, container: Container) -> None:
-        """Raises ConflictError (`name-taken`)."""
+        """Raises ConflictError (`name-taken`), and what the disk refuses."""
         self.claim(container.name, container.id)
+        self._write(container)
         self._containers[container.id] = container
-        self.save(container)
+        container.notify()
 
     def claim(self, name: str, identity: str) -> None:
         """Give `name` to a container. Raises ConflictError (`name-taken`)."""
@@ -163,16 +175,25 @@ class Registry:
             del self._names[name]
 
     def rename(self, container: Container, name: str) -> None:
-        """Raises ConflictError (`name-taken`)."""
+        """Raises ConflictError (`name-taken`), and what the disk refuses."""
+        before = container.spec
+        if before.name == name:
+            return
         self.claim(name, container.id)
-        if container.name != name:
-            del self._names[container.name]
-        container.spec = replace(container.spec, name=name)
-        self.save(container)
+        container.spec = replace(before, name=name)
+        try:
+            self._write(container)
+        except ActionError:
+            container.spec = before
+            del self._names[name]
+            raise
+        del self._names[before.name]
+        container.notify()
 
     def remove(self, container: Container) -> None:
         self._state.delete_container(container.id)
         self._containers.pop(container.id, None)
+        self._unsaved.discard(container.id)
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
         container.removed = True
@@ -192,9 +213,39 @@ class Registry:
         return same and (row.name, row.created, row.desired) == (container.name, container.created, container.desired)
 
     def save(self, container: Container) -> None:
-        """Write it to the database and wake who waits for a change of it."""
+        """Write it to the database, as soon as that is possible, and wake who waits for a change of it."""
         if container.removed:
             return
+        try:
+            self._write(container)
+            self._unsaved.discard(container.id)
+        except ActionError as error:
+            if error.reason not in refusals.REASONS:
+                raise
+            _LOG.error("the state of %s is not stored yet: %s", container.name, error)
+            if not self._unsaved:
+                spawn(self._save_later(), "storing what could not be stored")
+            self._unsaved.add(container.id)
+        container.notify()
+
+    async def saved(self, container: Container) -> None:
+        """Until what is known of it is stored too."""
+        while container.id in self._unsaved:
+            await self._saved.wait()
+
+    async def _save_later(self) -> None:
+        while self._unsaved:
+            await asyncio.sleep(_AGAIN)
+            for identity in list(self._unsaved):
+                try:
+                    self._write(self._containers[identity])
+                except ActionError:
+                    break
+                self._unsaved.discard(identity)
+            self._saved.set()
+            self._saved = asyncio.Event()
+
+    def _write(self, container: Container) -> None:
         self._state.put_container(
             ContainerRow(
                 id=container.id,
@@ -208,7 +259,6 @@ class Registry:
                 desired=container.desired,
             )
         )
-        container.notify()
 
     def place(self, container: Container, **changes: Any) -> None:
         """Replace fields of the container's place and save it."""

@@ -22,7 +22,7 @@ from stackfile.engines.embedded.pool import WorkerPool
 from stackfile.engines.embedded.registry import Container
 from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import ActionError
-from stackfile.images import changes, documents, exporttree
+from stackfile.images import changes, documents, durable, exporttree
 from stackfile.images.layers import Layer
 from stackfile.model.image import HistoryEntry, ImageConfig, ImageRecord
 from stackfile.provider.engine import PathStat
@@ -137,7 +137,7 @@ class RootFiles:
         """An image of one layer, from a tar, perhaps compressed. ActionError: `bad-archive`, `unsafe-path`."""
         path = os.path.join(self._core.paths.temporary, f"import-{os.getpid()}-{id(data):x}")
         try:
-            with open(path, "xb") as file:
+            with durable.full_disk(path), open(path, "xb") as file:
                 async for chunk in data:
                     await asyncio.to_thread(file.write, chunk)
             ground = Ground(root=self._core.settings.root, lower=(), chain_id="")

@@ -11,6 +11,7 @@ from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.engines.embedded.trash import Trash
 from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.images import durable
 from stackfile.model import labels
 from stackfile.model.container import VolumeRecord
 from stackfile.store.rows import VolumeRow
@@ -50,9 +51,14 @@ class Volumes:
             mountpoint=f"{self._root}/{name}/_data",
             created=clock.rfc3339(clock.now_ns()),
         )
-        os.makedirs(record.mountpoint, mode=0o755, exist_ok=True)
         row = VolumeRow(name, record.labels.get(labels.PROJECT, ""), wire.encode(record).decode())
-        self._state.put_volume(row)
+        try:
+            with durable.full_disk(record.mountpoint):
+                os.makedirs(record.mountpoint, mode=0o755, exist_ok=True)
+            self._state.put_volume(row)
+        except ActionError:
+            _remove_empty(f"{self._root}/{name}")
+            raise
         self._bus.publish("volume", "create", name, {"driver": "local"})
         return record
 
@@ -67,11 +73,7 @@ class Volumes:
         """Remove the empty directories of volumes whose creation was interrupted."""
         known = {row.name for row in self._state.list_volumes()}
         for name in set(os.listdir(self._root)) - known:
-            for path in (f"{self._root}/{name}/_data", f"{self._root}/{name}"):
-                try:
-                    os.rmdir(path)
-                except OSError:
-                    continue  # not ours to delete: something is in it
+            _remove_empty(f"{self._root}/{name}")
 
     def users(self, name: str) -> list[Container]:
         """Containers that mount it."""
@@ -93,6 +95,14 @@ class Volumes:
         self._trash.discard(f"{self._root}/{name}")
         self._state.delete_volume(name)
         self._bus.publish("volume", "destroy", name, {"driver": "local"})
+
+
+def _remove_empty(directory: str) -> None:
+    for path in (f"{directory}/_data", directory):
+        try:
+            os.rmdir(path)
+        except OSError:
+            continue  # not ours to delete: something is in it
 
 
 def _wants(container: Container, name: str) -> bool:

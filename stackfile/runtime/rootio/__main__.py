@@ -7,6 +7,7 @@ import sys
 
 from stackfile import wire
 from stackfile.errors import ActionError, StackfileError
+from stackfile.refusals import refusal
 from stackfile.runtime.rootio.protocol import Reply, Request
 from stackfile.runtime.rootio.reading import write_tar
 from stackfile.runtime.rootio.root import open_root, stat_of
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> int:
     except StackfileError as error:
         return _failed(error)
     except OSError as error:
-        return _failed(ActionError("action-failed", f"{request.verb} {request.path} failed", cause=str(error)))
+        known = refusal(error, request.path if request.verb == "put" else "")
+        return _failed(known or ActionError("action-failed", f"{request.verb} {request.path} failed", cause=str(error)))
     return 0
 
 
