@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import json
 import os
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from stackfile.engines.embedded.engine import EmbeddedEngine
 from tests.conftest import Box
+from tests.integration.engines import busybox, engine, spec
+from tests.integration.test_engine_containers import started
 
 pytestmark = pytest.mark.root
 
@@ -197,3 +201,62 @@ def test_every_fault_is_named_and_mended(box: Box) -> None:
     assert box.json("container", "inspect", "demo-web-1")[0]["state"]["pid"] == pid
     box.run("up", "-d")
     assert box.run("plan", "--exit-code").returncode == 0
+
+
+async def look(made: EmbeddedEngine, *, repair: bool = False, quick: bool = True) -> dict[str, tuple[str, bool]]:
+    """Reason → (subject, whether it was mended)."""
+    found = await made.fsck(repair=repair, quick=quick, progress=lambda text: None)
+    return {fault.reason: (fault.subject, fault.mended) for fault in found}
+
+
+def test_processes_and_layers_in_use() -> None:
+    async def scenario() -> None:
+        async with engine() as made:
+            image = await busybox(made)
+            registry = made._parts.registry
+            container = registry.find(await started(made, spec("sleep", "60", name="web")))
+            pid = container.state.pid
+            blobs, layers = Path(made.settings.root, "blobs/sha256"), Path(made.settings.root, "layers")
+            diff_id = (await made.image_get(image)).layers[0].removeprefix("sha256:")
+            assert await look(made, quick=False) == {}
+
+            # The layer below a running container stays as it is; its blob comes back from it.
+            program = next(layers.glob(f"{diff_id}/**/busybox"))
+            times = program.stat()
+            (blobs / diff_id).unlink()
+            program.chmod(0o700)
+            assert await look(made, repair=True, quick=False) == {
+                "blob-missing": (f"blob sha256:{diff_id}", False),
+            }
+            program.chmod(times.st_mode)
+            assert await look(made, repair=True) == {"blob-missing": (f"blob sha256:{diff_id}", True)}
+            program.chmod(0o700)
+            assert await look(made, repair=True, quick=False) == {"layer-damaged": (f"layer sha256:{diff_id}", False)}
+
+            # Something runs that the engine has forgotten, and something does not that it knows.
+            registry._containers.pop(container.id)
+            found = await look(made)
+            assert found["process-unknown"] == (f"process {pid}", False)
+            registry._containers[container.id] = container
+            assert await look(made) == {}
+            await made.container_kill(container.id)
+            await asyncio.wait_for(made.container_wait(container.id), 20)
+            await made._parts.cleanups.drain()
+            registry.set_state(container, status="running", pid=pid)
+            assert "process-missing" in await look(made)
+            assert (await look(made, repair=True))["process-missing"] == ("container web", True)
+            assert (container.state.status, container.state.exit_known) == ("exited", False)
+            assert (await look(made, repair=True, quick=False))["layer-damaged"] == (f"layer sha256:{diff_id}", True)
+
+            # An image that nobody uses and that cannot be mended is forgotten.
+            await made.container_remove(container.id)
+            (blobs / diff_id).unlink()
+            shutil.rmtree(layers / diff_id)
+            found = await look(made, repair=True)
+            assert found["blob-missing"] == (f"blob sha256:{diff_id}", True)
+            assert found["layer-missing"] == (f"layer sha256:{diff_id}", True)
+            assert await made.image_list() == []
+            assert await look(made, quick=False) == {}
+            await busybox(made)
+
+    asyncio.run(scenario())
