@@ -169,3 +169,27 @@ def test_mistakes_in_two_files_are_reported_together() -> None:
         ("unknown-key", "environments/prod.yaml", 7, 9),
         ("unknown-key", "stack.yaml", 62, 61),
     ]
+
+
+STACKS = Path(__file__).with_name("stacks")
+"""Stacks as people write them; their images are in registries and need a network."""
+
+
+def test_a_platform_of_29_services() -> None:
+    found = {}
+    for environment in ("", "staging", "prod"):
+        stack = load(LoadOptions(directory=str(STACKS / "platform"), environ={}, environment=environment))
+        found[stack.environment] = len(stack.services)
+    assert found == {"dev": 30, "staging": 23, "prod": 29}
+    assert stack.services["edge"].mounts[0].source == str(STACKS / "edge" / "dynamic")
+    assert list(stack.services["metrics"].depends_on) == [name for name in stack.services if name.startswith("api-")]
+    assert stack.services["api-red"].depends_on["data/postgres"].condition == "service_healthy"
+    assert [port.host_ip for port in stack.services["metrics"].ports] == ["127.0.0.1"]
+    assert (stack.configs["scrape"].content or "").count("job_name") == 9
+
+
+def test_a_compose_file_with_templates_of_others() -> None:
+    stack = load(LoadOptions(directory=str(STACKS / "compose"), environ={"PROXY_PORT": "80"}))
+    assert stack.services["proxy"].log.options["tag"] == "{{.Name}}"
+    assert "Host $host;" in (stack.configs["proxy_conf"].content or "")
+    assert (stack.services["web"].replicas, stack.services["proxy"].ports[0].published) == (2, 80)
