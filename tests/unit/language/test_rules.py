@@ -203,7 +203,7 @@ secrets: {p: {generate: {}}, q: {generate: {}}}
         ("volumes: [{for_each: [v, w], type: volume, source: '{{ each.key }}', target: '/{{ each.key }}'}]",
          "mounts", ["v", "w"]),
         ("volumes: [{when: false, type: volume, source: v, target: /v}, w:/w]", "mounts", ["w"]),
-        ("volumes: [{for_each: [v, w], when: '{{ each.index > 1 }}', type: volume, source: '{{ each.key }}', target: /}]",
+        ("volumes: [{for_each: [v, w], when: '{{ each.index > 1 }}', type: volume, source: w, target: /w}]",
          "mounts", ["w"]),
         ("configs: [{for_each: [c, d], source: '{{ each.value }}'}]", "files", ["c", "d"]),
         ("configs: [{when: '{{ 1 > 2 }}', source: c}, d]", "files", ["d"]),
