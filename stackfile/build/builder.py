@@ -38,6 +38,7 @@ class Builder:
     def recover(self) -> None:
         """At start, before anything else uses the stores: clear what a killed engine left half done."""
         self._contexts.recover()
+        self._cache.recover()
         self._images.recover(keep_blobs=self._contexts.blobs())
 
     async def evaluate(self, images: Mapping[str, ImageResource]) -> dict[str, BuildEvaluation]:

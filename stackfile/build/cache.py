@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stackfile import digest as digests
 from stackfile import wire
 from stackfile.build.host.tree import RULES, HostTree
 from stackfile.build.layer import Made
 from stackfile.build.steps.base import Inputs
+from stackfile.errors import ActionError
+from stackfile.images import references
 from stackfile.images.rows import ImageRows
 from stackfile.model.stack import Step
 
+T = TypeVar("T")
 FIRST = "first build"
 
 _FORMAT = 1
+_TREES, _LASTS = 16, 2000
+"""Rows that are held in memory; the others are read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,13 @@ class BuildCache:
         self._rows = rows
         self._trees: dict[str, HostTree] = {}
         self._lasts: dict[str, Last | None] = {}
+
+    def recover(self) -> None:
+        """At start: forget how images were built last that nobody has any more."""
+        for key, _ in self._rows.list_cache():
+            kind, _, place = key.partition(":")
+            if kind in ("last", "files") and not self._is_tagged(place.rpartition("#")[0]):
+                self._rows.delete_cache(key)
 
     # ---- results of steps
 
@@ -62,7 +75,7 @@ class BuildCache:
         if files:
             self._rows.put_cache(f"files:{place}", wire.encode(files).decode())
         self._rows.put_cache(f"last:{place}", wire.encode(last).decode())
-        self._lasts[place] = last
+        _hold(self._lasts, place, last, _LASTS)
 
     def knows(self, place: str) -> bool:
         """Whether the step at a place was ever built."""
@@ -91,27 +104,42 @@ class BuildCache:
         return _first_difference(before, now) if before and now else "its files changed"
 
     def _last(self, place: str) -> Last | None:
-        if place not in self._lasts:
-            row = self._rows.get_cache(f"last:{place}")
-            self._lasts[place] = wire.decode(row, Last) if row is not None else None
-        return self._lasts[place]
+        if place in self._lasts:
+            return self._lasts[place]
+        row = self._rows.get_cache(f"last:{place}")
+        return _hold(self._lasts, place, wire.decode(row, Last) if row is not None else None, _LASTS)
+
+    def _is_tagged(self, image: str) -> bool:
+        """Whether an image has this name, or the name before its last `/` (a stage of a Dockerfile comes after it)."""
+        for name in (image, image.rpartition("/")[0]):
+            try:
+                if self._rows.get_tag(str(references.parse(name))):
+                    return True
+            except ActionError:
+                continue  # with the stage it need not be a name at all
+        return False
 
     # ---- host trees
 
     def tree(self, step: Step) -> HostTree | None:
         """What the host step found the last time, true or not."""
         key = _tree_key(step)
-        if key not in self._trees:
-            row = self._rows.get_cache(f"host:{key}")
-            if row is None:
-                return None
-            self._trees[key] = wire.decode(row, HostTree)
-        return self._trees[key]
+        if key in self._trees:
+            return self._trees[key]
+        row = self._rows.get_cache(f"host:{key}")
+        return _hold(self._trees, key, wire.decode(row, HostTree), _TREES) if row is not None else None
 
     def put_tree(self, step: Step, tree: HostTree) -> None:
         key = _tree_key(step)
-        self._trees[key] = tree
+        _hold(self._trees, key, tree, _TREES)
         self._rows.put_cache(f"host:{key}", wire.encode(tree).decode())
+
+
+def _hold(held: dict[str, T], key: str, value: T, most: int) -> T:
+    if key not in held and len(held) >= most:
+        del held[next(iter(held))]
+    held[key] = value
+    return value
 
 
 def step_key(kind: str, chain_id: str, inputs: Inputs) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from stackfile import digest as digests
 from stackfile import wire
@@ -19,8 +21,32 @@ from stackfile.paths import StatePaths
 _KEPT_SECONDS = 7 * 86400
 _TYPES = ("file", "dir", "symlink")
 _MAXIMUM_LINKS = 40
-_PARTS = 256
-"""Parts of contexts that are remembered."""
+_ENTRIES = 50_000
+"""Entries of manifests that are remembered (some 20 MB)."""
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Recent(Generic[K, V]):
+    """What was put last, by key, together no heavier than `_ENTRIES` (a single one may be)."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._weight = 0
+
+    def get(self, key: K) -> V | None:
+        found = self._values.get(key)
+        return found[0] if found is not None else None
+
+    def put(self, key: K, value: V, weight: int) -> V:
+        """Remember a value, and forget the oldest where they are too heavy then; returns it."""
+        if key not in self._values:
+            self._values[key] = (value, weight + 1)
+            self._weight += weight + 1
+        while len(self._values) > 1 and self._weight > _ENTRIES:
+            _, (_, freed) = self._values.popitem(last=False)
+            self._weight -= freed
+        return value
 
 
 class ContextStore:
@@ -29,8 +55,8 @@ class ContextStore:
     def __init__(self, paths: StatePaths, blobs: BlobStore) -> None:
         self._directory = paths.contexts
         self._blobs = blobs
-        self._manifests: dict[str, ContextManifest] = {}
-        self._parts: dict[tuple[str, tuple[str, ...]], tuple[str, ContextManifest]] = {}
+        self._manifests: _Recent[str, ContextManifest] = _Recent()
+        self._parts: _Recent[tuple[str, tuple[str, ...]], tuple[str, ContextManifest]] = _Recent()
 
     def add(self, digest: str, manifest: bytes) -> list[str]:
         """Keep a manifest and say which files (digests) are still missing.
@@ -45,7 +71,7 @@ class ContextStore:
             _check(entry)
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         durable.write_file(self._path(digest), manifest)
-        self._manifests[digest] = parsed
+        self._manifests.put(digest, parsed, len(parsed.entries))
         return self.missing(digest)
 
     def missing(self, digest: str) -> list[str]:
@@ -53,7 +79,7 @@ class ContextStore:
         return self.lacking(self.get(digest))
 
     def has(self, digest: str) -> bool:
-        return digest in self._manifests or os.path.exists(self._path(digest))
+        return self._manifests.get(digest) is not None or os.path.exists(self._path(digest))
 
     def get(self, digest: str) -> ContextManifest:
         """The manifest of a digest. NotFoundError."""
@@ -65,8 +91,7 @@ class ContextStore:
                 manifest = wire.decode(file.read(), ContextManifest)
         except FileNotFoundError as e:
             raise NotFoundError("build context", digest) from e
-        self._manifests[digest] = manifest
-        return manifest
+        return self._manifests.put(digest, manifest, len(manifest.entries))
 
     def part(self, digest: str, sources: Sequence[str]) -> tuple[str, ContextManifest]:
         """What `sources` (paths or patterns) choose of a context, and a digest of that alone.
@@ -74,12 +99,12 @@ class ContextStore:
         NotFoundError; StackError (`context-unreadable`) for a source that is not there.
         """
         key = (digest, tuple(sources))
-        if key not in self._parts:
-            if len(self._parts) >= _PARTS:
-                del self._parts[next(iter(self._parts))]
-            manifest = ContextManifest(entries=tuple(_chosen(self.get(digest), sources)))
-            self._parts[key] = (digests.sha256(wire.canonical(manifest)), manifest)
-        return self._parts[key]
+        known = self._parts.get(key)
+        if known is not None:
+            return known
+        manifest = ContextManifest(entries=tuple(_chosen(self.get(digest), sources)))
+        part = (digests.sha256(wire.canonical(manifest)), manifest)
+        return self._parts.put(key, part, len(manifest.entries))
 
     def lacking(self, manifest: ContextManifest) -> list[str]:
         """Digests of files of a manifest that are not here."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +21,8 @@ from stackfile.refusals import understood
 LOG = log.get(__name__)
 FINISHED_KEPT = 100
 """Finished jobs whose events stay readable."""
+LINES_KEPT, LINES_OF_OLD, WHOLE_KEPT = 5000, 200, 5
+"""Lines of output (events of type `log`) that a job keeps, and one that ended before the last `WHOLE_KEPT` did."""
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 
@@ -45,7 +47,9 @@ class Job:
         self.started_ns = clock()
         self.task: asyncio.Task[None] | None = None
         self._clock = clock
-        self._events: list[JobEvent] = []
+        self._events: dict[int, JobEvent] = {}
+        self._last = 0
+        self._lines: deque[int] = deque()
         self._changed = asyncio.Event()
         self._interrupt = asyncio.Event()
         self.emit(JobEvent(sequence=0, type="job", id=identity, attributes={"kind": kind, "project": project}))
@@ -72,21 +76,46 @@ class Job:
 
     def emit(self, event: JobEvent) -> None:
         """Append an event; sequence (from 1) and time are set here."""
-        self._events.append(replace(event, sequence=len(self._events) + 1, time_ns=self._clock()))
+        self._last += 1
+        self._events[self._last] = replace(event, sequence=self._last, time_ns=self._clock())
+        if event.type == "log":
+            self._lines.append(self._last)
+            self.shorten(LINES_KEPT)
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events with a sequence number above `after`, past ones first, until the job has ended."""
-        position = max(after, 0)
+        """Events with a sequence number above `after`, past ones first, until the job has ended.
+
+        In place of lines that are not kept any more comes one that says how many they were.
+        """
+        position, missed = max(after, 0), 0
         while True:
             changed = self._changed
-            while position < len(self._events):
+            while position < self._last:
                 position += 1
-                yield self._events[position - 1]
+                event = self._events.get(position)
+                if event is None:
+                    missed += 1
+                    continue
+                if missed:
+                    yield self._omission(event, missed)
+                    missed = 0
+                yield event
             if self.finished:
                 return
             await changed.wait()
+
+    def shorten(self, lines: int) -> None:
+        """Forget all output but the last `lines`."""
+        while len(self._lines) > lines:
+            del self._events[self._lines.popleft()]
+
+    def _omission(self, following: JobEvent, lines: int) -> JobEvent:
+        text = f"{lines} lines of output are not kept any more"
+        return JobEvent(
+            sequence=following.sequence - 1, time_ns=following.time_ns, type="note", severity="note", message=text
+        )
 
     def end(self, outcome: Outcome) -> None:
         """Emit the last event."""
@@ -192,6 +221,8 @@ class JobManager:
         finished = [job.id for job in self._jobs.values() if job.finished]
         for identity in finished[: max(0, len(finished) - FINISHED_KEPT)]:
             del self._jobs[identity]
+        for identity in finished[-FINISHED_KEPT:-WHOLE_KEPT]:
+            self._jobs[identity].shorten(LINES_OF_OLD)
 
 
 def cancelled() -> ActionError:

@@ -22,7 +22,7 @@ from stackfile.runtime.compile import compile_exec
 from stackfile.runtime.shim_client import Exit, Running
 
 _REMEMBERED = 500
-"""Ended execs that can still be inspected."""
+"""Execs that do not run, ended or never started, and can still be inspected."""
 _KILL_PATIENCE = 5.0
 _SIGKILL = 9
 
@@ -60,6 +60,7 @@ class Execs:
         if not spec.argv:
             raise ActionError("bad-request", "no exec command specified")
         item = self._new(container, spec)
+        self._forget_old()
         self._publish(item, f"exec_create: {' '.join(spec.argv)}")
         return item.id
 
@@ -154,7 +155,6 @@ class Execs:
             item.ended.set_result(end.status)
         if not item.probe:
             self._publish(item, "exec_die", exitCode=str(end.status))
-            self._forget_old()
 
     def forget(self, container: Container) -> None:
         """The container is gone, and its execs with it."""
@@ -216,8 +216,8 @@ class Execs:
         self._bus.publish("container", action, item.container.id, attributes(item.container, execID=item.id, **more))
 
     def _forget_old(self) -> None:
-        ended = [item.id for item in self._execs.values() if item.started and not item.running]
-        for identity in ended[:-_REMEMBERED]:
+        resting = [item.id for item in self._execs.values() if not item.running]
+        for identity in resting[:-_REMEMBERED]:
             del self._execs[identity]
 
 

@@ -162,6 +162,16 @@ def test_a_moved_name_counts_as_not_built(bench: Workbench) -> None:
     assert bench.evaluate(first)["one"].fresh
 
 
+def test_how_images_that_are_gone_were_built_is_forgotten_at_start(bench: Workbench) -> None:
+    one, other = (image(name, copy(bench.context({"app": name}))) for name in ("one", "other"))
+    bench.build(one)
+    bench.images.remove(bench.build(other).image, force=True)
+    bench.builder.recover()
+    kept = [key for key, _ in bench.images.rows.list_cache() if key.startswith(("last:", "files:"))]
+    assert sorted(kept) == [f"{kind}:{one.tags[0]}#0" for kind in ("files", "last")]
+    assert bench.reasons(one) == [""]
+
+
 def test_settings(bench: Workbench) -> None:
     health = Healthcheck(test=("CMD", "true"), interval=SECOND)
     steps = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackfile import wire
+from stackfile.build import contexts
 from stackfile.build.contexts import ContextStore
 from stackfile.digest import sha256
 from stackfile.errors import ActionError, NotFoundError
@@ -80,3 +83,15 @@ def test_old_ones_are_forgotten(store: ContextStore, tmp_path: Path) -> None:
     os.utime(f"{tmp_path}/contexts/{sha256(data)[7:]}.json", (1, 1))
     store.recover()
     assert store.blobs() == set()
+
+
+def test_few_are_remembered_and_all_are_found(store: ContextStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contexts, "_ENTRIES", 10)
+    sent = [manifest(*(replace(FILE, path=f"{number}/{item}") for item in range(3))) for number in range(9)]
+    for data in sent:
+        store.add(sha256(data), data)
+    for number, data in enumerate(sent):
+        assert store.get(sha256(data)).entries[0].path == f"{number}/0"
+        assert len(store.part(sha256(data), [f"{number}/1"])[1].entries) == 1
+    remembered = [item for item in gc.get_objects() if isinstance(item, ContextManifest) and len(item.entries) == 3]
+    assert len(remembered) <= 3

@@ -52,6 +52,8 @@ def test_stages_and_cache(bench: Workbench) -> None:
     assert config.working_dir == "/start"
     assert bench.evaluate(BASE, app)["app"].image == built.image
     assert built.summary == "5 steps of Dockerfile"
+    bench.builder.recover()
+    assert "first build" not in bench.reasons(BASE, app)
 
 
 def test_only_what_changed_is_made_again(bench: Workbench) -> None:

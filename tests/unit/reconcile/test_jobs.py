@@ -184,6 +184,35 @@ def test_jobs_are_found_by_id_and_old_ones_forgotten(monkeypatch: pytest.MonkeyP
     run(scenario)
 
 
+def test_of_much_output_the_last_lines_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LINES_KEPT", 3)
+    monkeypatch.setattr(jobs, "LINES_OF_OLD", 1)
+    monkeypatch.setattr(jobs, "WHOLE_KEPT", 1)
+
+    async def talk(job: Job) -> Outcome:
+        for number in range(5):
+            job.emit(JobEvent(sequence=0, type="log", message=str(number)))
+        return Outcome()
+
+    async def finished(manager: JobManager) -> Job:
+        job = manager.start("build", "p", talk)
+        assert job.task is not None
+        await job.task
+        return job
+
+    async def scenario(manager: JobManager) -> None:
+        job = await finished(manager)
+        found = await events(job)
+        assert [event.type for event in found] == ["job", "note", "log", "log", "log", "end"]
+        assert [event.sequence for event in found] == [1, 3, 4, 5, 6, 7]
+        assert (found[1].message.startswith("2 lines"), found[2].message) == (True, "2")
+        assert await events(job, after=4) == found[3:]
+        await finished(manager)
+        assert [event.message for event in await events(job) if event.type == "log"] == ["4"]
+
+    run(scenario)
+
+
 def test_closing_interrupts_and_waits() -> None:
     async def scenario(manager: JobManager) -> None:
         async def body(job: Job) -> Outcome:
