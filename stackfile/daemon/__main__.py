@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from stackfile import log, settings
 from stackfile.daemon import routes
 from stackfile.daemon.composition import Daemon
 from stackfile.errors import StackfileError
+from stackfile.supervisor.presence import announce
 
 
 def main(arguments: list[str]) -> int:
@@ -24,12 +24,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--ready-fd", type=int, default=-1, help="descriptor that readiness is written to")
     ready_fd = parser.parse_args(arguments).ready_fd
 
-    def tell(text: str) -> None:
+    def tell(text: str) -> bool:
         nonlocal ready_fd
-        if ready_fd >= 0:
-            os.write(ready_fd, f"{text}\n".encode())
-            os.close(ready_fd)
-            ready_fd = -1
+        descriptor, ready_fd = ready_fd, -1
+        return announce(descriptor, text)
 
     try:
         chosen = settings.load()
@@ -48,7 +46,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-async def _serve(chosen: settings.Settings, ready: Callable[[], None]) -> None:
+async def _serve(chosen: settings.Settings, ready: Callable[[], bool]) -> None:
     await Daemon(chosen).run(ready)
 
 

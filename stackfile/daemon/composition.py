@@ -47,8 +47,8 @@ class Daemon:
         self._end = asyncio.Event()
         self._everything = False
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Open the engine, serve, and call `ready`; until SIGTERM or SIGINT, which leave containers running."""
+    async def run(self, ready: Callable[[], bool]) -> None:
+        """Open the engine, serve, and call `ready`. Where that is true: until SIGTERM or SIGINT; containers run on."""
         self._catch_signals()
         self._supervisor.recover()
         self._follow_supervisor()
@@ -57,8 +57,8 @@ class Daemon:
             server = HttpServer(self._services())
             await server.start(self._listener())
             _logger.info("serving at %s", self._paths.socket)
-            ready()
-            await self._end.wait()
+            if ready():
+                await self._end.wait()
             _logger.info("stopping%s", " everything" if self._everything else "")
             await server.close()
             await self._end_jobs()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 
@@ -12,12 +11,12 @@ from stackfile import log, settings
 from stackfile.paths import RunPaths
 from stackfile.resolver.server import Server
 from stackfile.supervisor.client import Supervisor
-from stackfile.supervisor.presence import LONE, Presence
+from stackfile.supervisor.presence import LONE, Presence, announce
 
 _PAUSE = 0.1
 
 
-async def serve(ready_fd: int | None) -> None:
+async def serve(ready_fd: int) -> None:
     """Serve until SIGTERM, also while there is no supervisor for a while. "ok" goes to `ready_fd` when it serves."""
     paths = RunPaths(settings.load().run)
     supervisor = Supervisor(paths.supervisor)
@@ -29,10 +28,8 @@ async def serve(ready_fd: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     following = loop.create_task(_follow(Presence(paths.supervisor), server.hand_back, ended))
-    if ready_fd is not None:
-        os.write(ready_fd, b"ok\n")
-        os.close(ready_fd)
-    await ended.wait()
+    if announce(ready_fd):
+        await ended.wait()
     following.cancel()
     server.close()
     supervisor.close()
@@ -61,7 +58,7 @@ async def _follow(presence: Presence, found: Callable[[], None], ended: asyncio.
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="stackfile.resolver")
-    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--ready-fd", type=int, default=-1)
     options = parser.parse_args()
     log.setup("resolver", settings.load().log_level)
     asyncio.run(serve(options.ready_fd))

@@ -35,7 +35,7 @@ from stackfile.runtime.lone import Lone
 from stackfile.runtime.loop import Loop
 from stackfile.runtime.records import ExitRow
 from stackfile.supervisor.client import Supervisor
-from stackfile.supervisor.presence import Presence
+from stackfile.supervisor.presence import Presence, announce
 
 _BURST = 16
 """Messages handled a wake-up, so that no client keeps the others waiting."""
@@ -261,11 +261,8 @@ def main(arguments: Sequence[str]) -> int:
     log.unfailing()
     os.environ.pop("PYTHONPATH", None)
     shim = Shim(settings.load())
-    if arguments[:1] == ["--ready-fd"]:
-        ready = int(arguments[1])
-        os.write(ready, b"ok\n")
-        os.close(ready)
-    shim.run()
+    if announce(int(arguments[1]) if arguments[:1] == ["--ready-fd"] else -1):
+        shim.run()
     return 0
 
 

@@ -39,6 +39,22 @@ class Presence:
             self._socket = None
 
 
+def announce(descriptor: int, text: str = "ok") -> bool:
+    """Tell the supervisor that started us how far we are, and close the descriptor (-1: nobody asked).
+
+    False when that supervisor has gone: the next one starts processes of its own, and we have to end.
+    """
+    if descriptor < 0:
+        return True
+    try:
+        os.write(descriptor, f"{text}\n".encode())
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def launch(settings: Mapping[str, str]) -> int:
     """Start a supervisor in the background, with these variables: the pid of what does it.
 

@@ -6,7 +6,6 @@ Writes `ok` to the descriptor once it takes commands. Everything that a command 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from stackfile import log, settings
 from stackfile.cli import main as run_command
 from stackfile.kernel.syscalls import set_process_name
 from stackfile.paths import RunPaths
-from stackfile.supervisor.presence import Presence
+from stackfile.supervisor.presence import Presence, announce
 from stackfile.worker.warm import touch, warm
 from stackfile.worker.zygote import Zygote, listen
 
@@ -29,10 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     # What is here now stays: collecting it in a worker would only copy pages.
     gc.collect()
     gc.freeze()
-    if ready >= 0:
-        os.write(ready, b"ok\n")
-        os.close(ready)
-    zygote.run()
+    if announce(ready):
+        zygote.run()
     return 0
 
 
