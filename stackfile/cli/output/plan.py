@@ -6,6 +6,7 @@ Marks stand beside the word always, so that nothing depends on colour.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,7 @@ _FIELDS = {
 _SIZES = frozenset({"mem_limit", "mem_reservation", "memswap_limit", "shm_size", "log.max_size"})
 _DURATIONS = frozenset({"interval", "timeout", "start_period", "start_interval", "stop_grace_period"})
 _LONGEST = 60
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,18 @@ def _change(field: str, before: Any, after: Any, change: Change) -> str:
     how = f" ({change.signal})" if change.signal else ""
     if change.cause.kind == "drift":
         return f"{field}  {value(field, before)} → {value(field, after)}  drift: {change.cause.detail}"
+    if change.path == "/image_name":
+        return f"{field}  {_named(before)} → {_named(after)}"
+    if field == "image" and not change.cause.detail and _DIGEST.search(str(before)) and _DIGEST.search(str(after)):
+        return f"{field}  content changed ({_named(before)} → {_named(after)})"
     if change.cause.kind == "config-content" or field == "image":
         return f"{field}  {change.cause.detail or 'content'} changed{how}"
     return f"{field}  {value(field, before)} → {value(field, after)}{how}"
+
+
+def _named(image: Any) -> str:
+    """An image's name or id, its digest cut short as ids are."""
+    return _DIGEST.sub(lambda match: match[0][: len("sha256:") + 12], str(image))
 
 
 def _spread(field: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:

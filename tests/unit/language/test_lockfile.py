@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import jsonschema
 import pytest
+import yaml
 
 from stackfile.errors import ErrorList, StackfileError
 from stackfile.language.lockfile import parse, render
@@ -18,6 +23,21 @@ images:
   docker.io/library/a:latest:
     digest: {B}
 """
+
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "lock.schema.json"
+
+
+def test_the_schema_says_the_same() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    for text in (TEXT, render(Lock()), "version: 2", "version: 1\nimage: {}", "images: {}",
+                 "version: 1\nimages: {a: {}}", "version: 1\nimages: {a: {digest: sha256:1}}"):  # fmt: skip
+        try:
+            parse(text.encode(), "stack.lock")
+            accepted = True
+        except StackfileError:
+            accepted = False
+        assert validator.is_valid(yaml.safe_load(text)) == accepted, text
 
 
 def test_what_is_written_is_read_again() -> None:

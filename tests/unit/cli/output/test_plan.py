@@ -124,6 +124,23 @@ def test_secrets_contents_and_structures() -> None:
     ]
 
 
+def test_images_by_name_and_content() -> None:
+    one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    built = Change(path="/image", before=one, after=two, strategy="recreate", cause=Cause(kind="image", detail="run"))
+    action = Action(
+        id="a",
+        address="service.web",
+        action="recreate",
+        changes=(change("/image", one, two), change("/image_name", "web:1", f"web:1@{two}"), built),
+    )
+    text = plans.render(Plan(actions=(action,), summary=Summary(recreate=1)), console())
+    assert [line[44:].strip() for line in text.splitlines()[:-1]] == [
+        "image  content changed (sha256:111111111111 → sha256:222222222222)",
+        "image  web:1 → web:1@sha256:222222222222",
+        "image  run changed",
+    ]
+
+
 def test_notes_and_kept() -> None:
     plan = Plan(
         actions=(Action(id="a", address="volume.x", action="create"),),
