@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ _GRAVE = "removed-"
 
 
 def temporary_name(directory: str, prefix: str) -> str:
-    """A name in `directory` that nobody else uses."""
-    return f"{directory}/{prefix}{secrets.token_hex(8)}"
+    """A name in `directory` that nobody else uses; it says which process made it."""
+    return f"{directory}/{prefix}{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def temporary_file(directory: str, prefix: str) -> tuple[int, str]:
@@ -117,6 +118,18 @@ def sweep(temporary: str) -> None:
     for name in os.listdir(temporary):
         if name.startswith(_GRAVE):
             shutil.rmtree(f"{temporary}/{name}", ignore_errors=True)
+
+
+def sweep_of(temporary: str, pid: int) -> None:
+    """Delete what a process that died has left there, whatever its prefix; what it buried is for `sweep`."""
+    left = re.compile(rf"(?!{_GRAVE})[a-z]+-{pid}-[0-9a-f]{{16}}")
+    for name in os.listdir(temporary):
+        if left.fullmatch(name):
+            path = f"{temporary}/{name}"
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                os.unlink(path)
 
 
 def discard(path: str, temporary: str) -> None:

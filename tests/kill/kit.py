@@ -70,10 +70,19 @@ class Target:
     forks: bool = False
     talks: bool = False
     """Whether what it sends over Unix sockets is a point too: a worker's requests, a supervisor's answers."""
+    threads: bool = False
+    """Whether it has others than the one whose number is its own, and may have more."""
 
     def tracees(self) -> list[int]:
         """What strace attaches to, with all threads and what they make."""
         return leaks.descendants([self.pid]) if self.forks else [self.pid]
+
+    def following(self) -> list[str]:
+        """Options of strace by which nobody but the victim is traced, who would be ended in its place.
+
+        Threads can be followed only together with children; those that run another program are let go.
+        """
+        return ["-f", "--detach-on=execve"] if self.threads else ["-f"] if self.forks else []
 
 
 @contextmanager
@@ -88,7 +97,7 @@ def _traced(target: Target, *options: str) -> Iterator[tuple[Path, subprocess.Po
         attach = [option for pid in pids for option in ("-p", str(pid))]
         with words.open("w") as stream:
             tracer = subprocess.Popen(
-                ["strace", "-f", "-yy", "-s", "8", "-o", str(output), *options, *attach], stderr=stream
+                ["strace", *target.following(), "-yy", "-s", "8", "-o", str(output), *options, *attach], stderr=stream
             )
         deadline = time.monotonic() + _PATIENCE
         while not all(re.search(rf"Process {pid} attached", words.read_text()) for pid in pids):

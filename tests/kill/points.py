@@ -241,7 +241,8 @@ class Kills:
             return kit.Target(victim, box.supervisor, talks=True)
         with closing(Supervisor(f"{box.settings.run}/supervisor.sock")) as supervisor:
             pid = supervisor.status()[victim].pid
-        return kit.Target(victim, pid, forks=victim == "worker", talks=victim == "worker")
+        worker = victim == "worker"
+        return kit.Target(victim, pid, forks=worker, talks=worker, threads=victim in ("daemon", "resolver"))
 
     def _whole(self, box: Box) -> None:
         """Wait until a worker waits for the next command, beside the process that makes them."""

@@ -14,7 +14,7 @@ from stackfile.kernel.process import is_alive, start_time
 from stackfile.settings import Settings
 from tests.kill.rest import containers, processes
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 def wreck(settings: Settings) -> None:

@@ -50,6 +50,7 @@ from stackfile.engines.embedded.trash import Trash
 from stackfile.engines.embedded.update import Update
 from stackfile.engines.embedded.volumes import Volumes
 from stackfile.engines.embedded.watching import FirewallWatch
+from stackfile.images import durable
 from stackfile.images.snapshots import Snapshots
 from stackfile.images.store import ImageStore
 from stackfile.network.manager import NetworkManager
@@ -233,7 +234,7 @@ def _assemble(core: Core, lock: int, exits: ExitRouter) -> Composition:
     bus = Bus(core.state.events)
     registry = Registry(core.state)
     trash = Trash(core.paths.temporary)
-    pool = WorkerPool(os.cpu_count() or 1)
+    pool = WorkerPool(os.cpu_count() or 1, bereaved=lambda pid: durable.sweep_of(core.paths.temporary, pid))
     readers = Readers()
     made = _resources(core, registry, bus, trash, machine)
     networks, ports, launcher = made.networks, made.ports, made.launcher

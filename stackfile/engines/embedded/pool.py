@@ -30,8 +30,10 @@ _LENGTH = struct.Struct(">Q")
 class WorkerPool(Executor):
     """At most `size` workers, started when there is work for them."""
 
-    def __init__(self, size: int, idle: float = IDLE) -> None:
+    def __init__(self, size: int, idle: float = IDLE, bereaved: Callable[[int], None] = lambda _: None) -> None:
+        """`bereaved` hears the pid of each worker that died at work; called in a thread."""
         self._size = size
+        self._bereaved = bereaved
         self._idle_seconds = idle
         self._work: queue.SimpleQueue[tuple[Future[Any], bytes]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -80,7 +82,7 @@ class WorkerPool(Executor):
                     _end(process)
                     process = None
                 process = process or _start()
-                _settle(future, process, payload)
+                _settle(future, process, payload, self._bereaved)
         finally:
             if process is not None:
                 _end(process)
@@ -119,7 +121,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _settle(future: Future[Any], process: subprocess.Popen[bytes], payload: bytes) -> None:
+def _settle(
+    future: Future[Any], process: subprocess.Popen[bytes], payload: bytes, bereaved: Callable[[int], None]
+) -> None:
     """Have the worker do it; its death is an error of that one piece of work."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -129,6 +133,7 @@ def _settle(future: Future[Any], process: subprocess.Popen[bytes], payload: byte
     except (OSError, EOFError) as error:
         process.kill()
         process.wait()
+        bereaved(process.pid)
         future.set_exception(ActionError("internal", "a worker process died", cause=str(error)))
         return
     good, value = pickle.loads(answer)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 
 from stackfile.engines.embedded.pool import read, write
+from stackfile.kernel.syscalls import PR_SET_PDEATHSIG, prctl
 
 
 def main() -> None:
-    """Serve until stdin ends. Standard output is the pipe: what the work prints goes to stderr."""
+    """Serve until stdin ends. Standard output is the pipe: what the work prints goes to stderr.
+
+    Ends at once with the thread that started it: what it would still publish nobody would know of.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:

@@ -7,12 +7,15 @@ import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from stackfile import settings
 from stackfile.engines.embedded.pool import WorkerPool, write
 from stackfile.errors import ActionError, UsageError
+from stackfile.images import durable
+from stackfile.kernel.process import is_alive, start_time
 
 
 def test_work_is_done_elsewhere_and_workers_end_when_idle() -> None:
@@ -53,3 +56,39 @@ def test_a_worker_whose_asker_died_ends_in_silence() -> None:
     write(worker.stdin, pickle.dumps((os.getpid, (), {})))
     _, errors = worker.communicate(timeout=20)
     assert (worker.returncode, errors) == (0, b"")
+
+
+_DIES = """
+import os
+from stackfile.images import durable
+descriptor, _ = durable.temporary_file(directory, "tar-")
+os.mkdir(durable.temporary_directory(directory, "layer-") + "/bin")
+os._exit(1)
+"""
+
+
+def test_what_a_dead_worker_was_writing_is_deleted(tmp_path: Path) -> None:
+    others = durable.temporary_directory(str(tmp_path), "layer-")
+    pool = WorkerPool(1, bereaved=lambda pid: durable.sweep_of(str(tmp_path), pid))
+    with pytest.raises(ActionError):
+        pool.submit(exec, _DIES, {"directory": str(tmp_path)}).result(20)
+    assert [str(path) for path in tmp_path.iterdir()] == [others]
+    pool.shutdown()
+
+
+def test_a_worker_ends_with_who_started_it() -> None:
+    """In the midst of its work too: nobody would know what becomes of it."""
+    script = (
+        "import os, time; from stackfile.engines.embedded.pool import WorkerPool; pool = WorkerPool(1)\n"
+        "print(pool.submit(os.getpid).result(20), flush=True); pool.submit(time.sleep, 60); time.sleep(60)"
+    )
+    asker = subprocess.Popen([sys.executable, "-I", "-c", script], stdout=subprocess.PIPE, text=True)
+    assert asker.stdout is not None
+    worker = int(asker.stdout.readline())
+    started = start_time(worker)
+    asker.kill()
+    asker.communicate()
+    deadline = time.monotonic() + 20
+    while is_alive(worker, started):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
