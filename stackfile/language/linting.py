@@ -259,7 +259,10 @@ def _dependency(tree: Mapping) -> Said:
 @rule("unused", "note", "what nobody uses misleads who reads", "remove it, or name it in a service")
 def _unused(tree: Mapping) -> Said:
     sections = ("networks", "volumes", "secrets", "configs")
-    users = [node for key, node in tree.entries.items() if key not in sections]
+    users: list[Node] = []
+    for key, node in tree.entries.items():
+        # What is declared is no mention of itself; what it is made of may be one of others.
+        users += node.entries.values() if key in sections and isinstance(node, Mapping) else [node]
     # Any mention elsewhere counts, in a template too: better to say nothing than something wrong.
     words = set(re.findall(r"[\w.-]+", " ".join(text for node in users for text in _mentions(node))))
     for section in sections:
@@ -267,7 +270,9 @@ def _unused(tree: Mapping) -> Said:
         if not isinstance(declared, Mapping):
             continue
         for name in declared.entries:
-            if name != "default" and name not in words and not declared.keys[name].template:
+            member = f"{name}-"  # of a `for_each`, as in "{{ 'name-' ~ each.key }}"
+            used = name in words or any(word.startswith(member) for word in words)
+            if name != "default" and not used and not declared.keys[name].template:
                 yield declared.keys[name].place, f"nobody uses {section}.{name}"
 
 

@@ -96,6 +96,13 @@ def test_an_example_loads_in_every_environment(path: Path) -> None:
         check(command.removeprefix("sudo "))
 
 
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_example_shows_what_is_good(path: Path) -> None:
+    options = api.LoadOptions(directory=str(path.parent), files=(path.name,), environ={})
+    ignored = {rule.id for rule in api.lint_rules() if rule.severity == "note"} - {"unused", "unhealthy-dependency"}
+    assert [f"{item.at}: {item.message}" for item in api.lint(options, ignored=frozenset(ignored))] == []
+
+
 def test_every_example_is_looked_at() -> None:
     assert {path.parent.name for path in STACKS} == {path.name for path in (ROOT / "examples").iterdir()}
     readme = (ROOT / "README.md").read_text()
