@@ -152,6 +152,8 @@ class ContainerState:
     started_at: str = ""
     finished_at: str = ""
     restart_count: int = 0
+    restart_delay: float = 0.0
+    """Seconds before the last start by policy, from which the next back-off is reckoned; 0 before the first."""
     health: Health = Health()
     stopped_by_user: bool = False
     """It ended because somebody stopped or killed it through the engine; cleared by the next start."""

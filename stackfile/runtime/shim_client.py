@@ -197,11 +197,15 @@ class ShimClient:
         future: asyncio.Future[tuple[Any, list[int]]] = loop.create_future()
         self._calls[number] = future
         try:
-            await self._send(sock, json.dumps({**request, "id": number}).encode(), fds)
             async with asyncio.timeout(_CALL_TIMEOUT):
+                await self._send(sock, json.dumps({**request, "id": number}).encode(), fds)
                 return await future
         except TimeoutError as error:
-            raise ActionError("timeout", f"shim: {request['do']} took longer than {_CALL_TIMEOUT:.0f} s") from error
+            raise ActionError(
+                "timeout",
+                f"shim: {request['do']} took longer than {_CALL_TIMEOUT:g} s",
+                hint="`stackfile daemon status` says how the engine's processes are",
+            ) from error
         finally:
             self._calls.pop(number, None)
             if future.done() and not future.cancelled():

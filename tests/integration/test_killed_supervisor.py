@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stackfile.kernel.process import state
 from tests.conftest import Box
 from tests.integration import quickstart
 from tests.integration.processes import back, pids, supervisor, until
@@ -24,6 +28,7 @@ images:
 services:
   terminal: {image: tools, tty: true, command: [busybox, sh], stop_signal: SIGKILL}
   web: {image: tools, command: [busybox, sleep, '600'], stop_signal: SIGKILL, ports: ["%d:80"]}
+  calm: {image: tools, command: [busybox, sleep, '600'], stop_signal: SIGKILL}
   brief: {image: tools, command: [busybox, sleep, '600'], stop_signal: SIGKILL}
 """
 
@@ -72,7 +77,53 @@ def test_nothing_is_lost(box: Box) -> None:
     after = {row["service"]: (row["pid"], row["state"]) for row in box.containers()}
     assert after.pop("brief") == (0, "exited")
     # The one with a terminal too, which would have ended with its master.
-    assert after == {name: (before[name]["pid"], "running") for name in ("terminal", "web")}
+    assert after == {name: (before[name]["pid"], "running") for name in ("calm", "terminal", "web")}
     box.run("exec", "web", "busybox", "nslookup", "terminal")
+
+    _check_unobserved(box, before["web"])
     box.run("down")
     assert box.containers() == []
+
+
+def _check_unobserved(box: Box, web: dict[str, Any]) -> None:
+    """What ends while neither shim nor supervisor lives has an end that nobody knows: that is what is said."""
+    running = box.popen("exec", "-T", "calm", "busybox", "sleep", "599")
+    command = until(lambda: _find("busybox\0sleep\x00599\0"), "the command", box)
+    old = pids(box)
+    os.kill(old["daemon"], signal.SIGSTOP)  # it would bring the supervisor back
+    try:
+        for pid in (old["supervisor"], old["shim"], web["pid"], command):
+            os.kill(pid, signal.SIGKILL)
+        # The machine's init may take its time, or never reap: then the kernel still has the end.
+        ended = time.monotonic() + 5
+        while (reaped := not any(state(pid) for pid in (web["pid"], command))) is False and time.monotonic() < ended:
+            time.sleep(0.02)
+    finally:
+        os.kill(old["daemon"], signal.SIGCONT)
+    running.communicate(timeout=60)
+    until(lambda: back(box, old, ("supervisor", "shim")), "both", box, 60)
+    row = until(lambda: (found := _row(box, "web"))["state"] == "exited" and found, "the end", box)
+    waited = box.run("container", "wait", web["id"])
+    if reaped:
+        assert (row["exit_code"], running.returncode, waited.stdout) == (None, 255, "255\n")
+        assert "not observed" in waited.stderr
+        assert "exited (?)" in box.run("ps", "-a").stdout
+        shown = box.json("container", "inspect", web["id"])
+        assert "not observed" in str(shown)
+    else:
+        assert row["exit_code"] in (None, 137)
+
+
+def _row(box: Box, service: str) -> dict[str, Any]:
+    return next(row for row in box.containers() if row["service"] == service)
+
+
+def _find(command: str) -> int:
+    """Pid of the process with this command line; 0 when there is none."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if Path(f"/proc/{name}/cmdline").read_text() == command:
+                return int(name)
+        except OSError:
+            continue
+    return 0

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from stackfile.errors import ActionError
 from stackfile.kernel.process import is_alive, start_time
 from stackfile.paths import RunPaths
+from stackfile.runtime import shim_client
 from stackfile.runtime.shim_client import ShimClient
 from stackfile.supervisor.client import Supervisor
 from tests.conftest import own_settings
@@ -162,6 +164,24 @@ def test_a_reader_that_stops_reading_stops_nothing(play: Callable[[Scenario], An
         for number in range(3):
             await box.run(f"r{number}", "true")
         await deaf.close()
+
+    play(scenario)
+
+
+def test_a_shim_that_hangs_is_not_waited_for(play: Callable[[Scenario], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(box: Box) -> None:
+        await box.shim.running()
+        shim = box.supervisor.status()["shim"].pid
+        monkeypatch.setattr(shim_client, "_CALL_TIMEOUT", 0.2)
+        os.kill(shim, signal.SIGSTOP)
+        try:
+            with pytest.raises(ActionError) as caught:
+                await box.shim.running()
+            assert (caught.value.reason, caught.value.message) == ("timeout", "shim: running took longer than 0.2 s")
+        finally:
+            os.kill(shim, signal.SIGCONT)
+            monkeypatch.undo()
+        assert await box.shim.running() == []
 
     play(scenario)
 

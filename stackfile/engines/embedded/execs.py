@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stackfile import log
 from stackfile.engines.embedded import names
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.core import Core
@@ -21,6 +22,10 @@ from stackfile.provider.engine import STDERR, STDOUT, LogChunk
 from stackfile.runtime.compile import compile_exec
 from stackfile.runtime.shim_client import Exit, Running
 
+UNKNOWN = 255
+"""Exit code of an end that nobody saw: a failure for policies; with a container `exit_known` says that it is not the
+program's."""
+_LOG = log.get("execs")
 _REMEMBERED = 500
 """Execs that do not run, ended or never started, and can still be inspected."""
 _KILL_PATIENCE = 5.0
@@ -149,12 +154,15 @@ class Execs:
         item = self._execs.get(end.exec_id)
         if item is None or not item.running:
             return
+        code = end.status if end.known else UNKNOWN
         item.running = False
-        item.exit_code = end.status
+        item.exit_code = code
+        if not end.known:
+            _LOG.warning("exec %s in %s: %s", item.id[:12], item.container.name, end.reason)
         if not item.ended.done():
-            item.ended.set_result(end.status)
+            item.ended.set_result(code)
         if not item.probe:
-            self._publish(item, "exec_die", exitCode=str(end.status))
+            self._publish(item, "exec_die", exitCode=str(code))
 
     def forget(self, container: Container) -> None:
         """The container is gone, and its execs with it."""

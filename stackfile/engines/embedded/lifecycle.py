@@ -11,7 +11,7 @@ from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.bus import Bus
 from stackfile.engines.embedded.containers import Containers
 from stackfile.engines.embedded.core import Core
-from stackfile.engines.embedded.execs import Execs
+from stackfile.engines.embedded.execs import UNKNOWN, Execs
 from stackfile.engines.embedded.health import effective
 from stackfile.engines.embedded.hooks import Hooks
 from stackfile.engines.embedded.labelled import attributes
@@ -31,9 +31,6 @@ DEFAULT_GRACE = 10.0
 _KILL_PATIENCE = 30.0
 _SIGKILL = 9
 _FAILURES = {"command-not-found": 127, "command-not-executable": 126}
-
-UNKNOWN = 255
-"""Exit code of an end that nobody saw: a failure for policies; `exit_known` says that it is not the program's."""
 
 _LOG = log.get("lifecycle")
 
@@ -72,9 +69,9 @@ class Lifecycle:
                 raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it")
             if container.alive:
                 return False
-            self._supervision.forget(container)
+            self._supervision.cancel_restart(container)
             container.desired = RUNNING
-            container.state = replace(container.state, restart_count=0, stopped_by_user=False)
+            container.state = replace(container.state, restart_count=0, restart_delay=0.0, stopped_by_user=False)
             try:
                 await self._launch(container)
             except StackfileError:
@@ -222,9 +219,9 @@ class Lifecycle:
         return True
 
     def _give_up_restart(self, container: Container) -> None:
-        self._supervision.forget(container)
+        self._supervision.cancel_restart(container)
         self._ports.release(container)
-        self._registry.set_state(container, status="exited")
+        self._registry.set_state(container, status="exited", restart_delay=0.0)
 
     def _stop_signal(self, container: Container) -> int:
         try:
@@ -286,7 +283,7 @@ class Lifecycle:
             if container.state.running:
                 return False
             if not container.removed:
-                self._supervision.forget(container)
+                self._supervision.cancel_restart(container)
                 self._containers.delete(container, volumes)
         return True
 
@@ -318,7 +315,9 @@ class Lifecycle:
     def expect(self, container: Container) -> None:
         """It will be started by policy; until then it counts as restarting."""
         container.desired = RUNNING
-        self._registry.set_state(container, status="restarting", restart_count=0, stopped_by_user=False)
+        self._registry.set_state(
+            container, status="restarting", restart_count=0, restart_delay=0.0, stopped_by_user=False
+        )
 
     def _settle(self, container: Container, end: Exit) -> None:
         oom = end.oom
@@ -347,7 +346,6 @@ class Lifecycle:
 
     def _after_end(self, container: Container, code: int, uptime: float) -> None:
         if self._supervision.wants_restart(container, code):
-            self._registry.set_state(container, status="restarting")
             self._supervision.restart_later(container, uptime, lambda: self.start_again(container))
             return
         self._ports.release(container)

@@ -17,12 +17,12 @@ from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.cleanup import step
 from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.discovery import Discovery
-from stackfile.engines.embedded.execs import Execs
+from stackfile.engines.embedded.execs import UNKNOWN, Execs
 from stackfile.engines.embedded.exits import ExitRouter
 from stackfile.engines.embedded.launcher import INTENT as START
 from stackfile.engines.embedded.launcher import Launcher
 from stackfile.engines.embedded.leftovers import Leftovers
-from stackfile.engines.embedded.lifecycle import UNKNOWN, Lifecycle
+from stackfile.engines.embedded.lifecycle import Lifecycle
 from stackfile.engines.embedded.namespaces import Namespaces
 from stackfile.engines.embedded.networks import DEFAULT, Networks
 from stackfile.engines.embedded.networks import INTENT as NETWORK
@@ -188,7 +188,8 @@ class Recovery:
         if container.state.status == "removing":
             await self._lifecycle.remove(container, force=True)
         elif container.state.status == "restarting" and not self._core.run.fresh:
-            self._supervision.restart_later(container, 0.0, lambda: self._lifecycle.start_again(container))
+            delay = container.state.restart_delay
+            self._supervision.restart_after(container, delay, lambda: self._lifecycle.start_again(container))
         elif container.state.status == "restarting":
             self._registry.set_state(container, status="exited")
 

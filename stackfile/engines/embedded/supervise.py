@@ -42,7 +42,6 @@ class Supervision:
         self._image = image
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
-        self._delays: dict[str, float] = {}
 
     # ---- restarts
 
@@ -56,9 +55,13 @@ class Supervision:
         )
 
     def restart_later(self, container: Container, uptime: float, start: Callable[[], Awaitable[None]]) -> None:
-        """Call `start` after the back-off that the container's history asks for. `uptime` in seconds."""
-        delay = restarts.next_delay(self._delays.get(container.id, 0.0), uptime)
-        self._delays[container.id] = delay
+        """It is restarting: `start` is called after the back-off that its history asks for. `uptime` in seconds."""
+        delay = restarts.next_delay(container.state.restart_delay, uptime)
+        self._registry.set_state(container, status="restarting", restart_delay=delay)
+        self.restart_after(container, delay, start)
+
+    def restart_after(self, container: Container, delay: float, start: Callable[[], Awaitable[None]]) -> None:
+        """Call `start` after `delay` seconds."""
         self._restarts[container.id] = spawn(self._restart(container, delay, start), f"restart of {container.name}")
 
     def cancel_restart(self, container: Container) -> None:
@@ -66,11 +69,6 @@ class Supervision:
         task = self._restarts.pop(container.id, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-
-    def forget(self, container: Container) -> None:
-        """The container is gone, or the user took it into his hands: its back-off starts over."""
-        self.cancel_restart(container)
-        self._delays.pop(container.id, None)
 
     async def _restart(self, container: Container, delay: float, start: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(delay)
