@@ -16,6 +16,8 @@ class _Meaning(NamedTuple):
 
 
 _ROOM = "`stackfile system df` shows what takes the space, `stackfile system prune` makes room"
+_NO_THREAD = "can't start new thread"
+"""What the interpreter says of EAGAIN."""
 _HARDLY = 64 * 1024
 _FULL = _Meaning("disk-full", "no space left", _ROOM)
 _LIMIT = _Meaning("limit-reached", "a limit of the machine is reached", "`stackfile system doctor` shows the limits")
@@ -72,11 +74,23 @@ def exhausted(path: str, message: str) -> ActionError | None:
     )
 
 
+def no_process(error: BaseException) -> ActionError:
+    """The error of a fork or of a thread's start that the kernel refused with EAGAIN (fork(2), pthread_create(3))."""
+    return ActionError(
+        _LIMIT.reason,
+        "no more processes and threads",
+        cause=str(error),
+        hint="see pids.max of the engine's cgroup and of those above it, kernel.threads-max and kernel.pid_max",
+    )
+
+
 def understood(error: BaseException) -> StackfileError:
     """`error` when it is one of ours; what a disk or a limit refused; anything else is a broken invariant."""
     if isinstance(error, StackfileError):
         return error
     known = refusal(error) if isinstance(error, OSError) else None
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        known = no_process(error)
     name = type(error).__name__
     return known or ActionError("internal", f"internal error: {name}", cause=str(error), hint="see the daemon's log")
 

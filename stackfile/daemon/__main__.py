@@ -15,6 +15,7 @@ from stackfile import log, settings
 from stackfile.daemon import routes
 from stackfile.daemon.composition import Daemon
 from stackfile.errors import StackfileError
+from stackfile.refusals import understood
 from stackfile.supervisor.presence import announce
 
 
@@ -40,8 +41,11 @@ def main(arguments: list[str]) -> int:
         tell(f"error: {error}".replace("\n", "; "))
         return error.exit_code
     except Exception as error:
-        log.get(__name__).critical("the daemon ends", exc_info=error)
-        tell(f"error: {type(error).__name__}: {error}".replace("\n", "; "))
+        known = understood(error)
+        internal = known.reason == "internal"
+        log.get(__name__).critical("the daemon ends: %s", known, exc_info=error if internal else None)
+        said = f"{type(error).__name__}: {error}" if internal else f"{known} ({known.hint})"
+        tell(f"error: {said}".replace("\n", "; "))
         return 1
     return 0
 

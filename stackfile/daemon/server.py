@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Coroutine
@@ -25,6 +26,8 @@ from stackfile.refusals import understood
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a request's body that is read into memory (stacks, manifests); content of files is streamed to disk."""
 _BACKLOG = 1024
+_AT_ONCE = 16
+"""Connections that are accepted a turn of the loop."""
 VERSION_HEADER = "Stackfile-Version"
 _logger = log.get(__name__)
 
@@ -51,7 +54,11 @@ class HttpServer:
         # Answers take milliseconds; what is longer is a stream, whose client reconnects.
         self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+        asyncio.get_running_loop().set_exception_handler(_unaccepted)
+        # asyncio takes the backlog for the number of accepts a turn too, all of which it tries, and reports, when no
+        # descriptor is free: a thousand tracebacks would hold up everybody. The kernel's queue is set again after it.
+        await web.SockSite(self._runner, listener, backlog=_AT_ONCE).start()
+        listener.listen(_BACKLOG)
 
     async def close(self) -> None:
         """Stop accepting, end streams, and let what was begun finish (at most 10 s)."""
@@ -116,6 +123,15 @@ class HttpServer:
             error = ActionError("bad-request", f"{path} has no {request.method}, only {', '.join(methods)}")
             return responses.json({"message": error.message}, 405)
         return responses.json({"message": "page not found"}, 404)
+
+
+def _unaccepted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A word where a connection has to wait for a free descriptor (asyncio tries again after a second)."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        _logger.warning("a connection waits: %s", error)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _coroutine(route: Route, call: Call) -> Coroutine[Any, Any, web.StreamResponse]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from stackfile.errors import ActionError, ConflictError, KernelError, StackfileError
 from stackfile.kernel import process, seqpacket, syscalls
+from stackfile.refusals import no_process
 from stackfile.runtime.child import container as container_child
 from stackfile.runtime.child import execute as exec_child
 from stackfile.runtime.child.program import EXECUTE
@@ -165,14 +166,7 @@ def _clone(flags: int, group: int) -> tuple[int, int]:
     except KernelError as error:
         if error.errno != errno.EAGAIN:
             raise
-        # fork(2), ERRORS: pids.max of a group above, threads-max, pid_max, RLIMIT_NPROC.
-        raise KernelError(
-            error.errno,
-            "clone3",
-            "a new process",
-            reason="limit-reached",
-            hint="too many processes: see pids.max of the cgroups above, kernel.threads-max and kernel.pid_max",
-        ) from error
+        raise no_process(error) from error
 
 
 def failure(described: dict[str, Any]) -> StackfileError:

@@ -6,6 +6,7 @@ when this process dies, so that none is ever left over; nothing is inherited by 
 
 from __future__ import annotations
 
+import errno
 import pickle
 import queue
 import struct
@@ -17,6 +18,7 @@ from concurrent.futures import Executor, Future
 from typing import IO, Any, ParamSpec, TypeVar
 
 from stackfile.errors import ActionError
+from stackfile.refusals import no_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,11 +50,20 @@ class WorkerPool(Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
+            if self._work.qsize() >= self._idle and self._threads < self._size:
+                self._grow()
             self._work.put((future, payload))
-            if self._work.qsize() > self._idle and self._threads < self._size:
-                self._threads += 1
-                threading.Thread(target=self._serve, daemon=True, name="worker").start()
         return future
+
+    def _grow(self) -> None:
+        """One thread more; those there are do without it. ActionError (`limit-reached`) when there is none."""
+        try:
+            threading.Thread(target=self._serve, daemon=True, name="worker").start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise no_process(error) from error
+        else:
+            self._threads += 1
 
     @property
     def busy(self) -> bool:
@@ -81,7 +92,11 @@ class WorkerPool(Executor):
                 if process is not None and process.poll() is not None:
                     _end(process)
                     process = None
-                process = process or _start()
+                try:
+                    process = process or _start()
+                except OSError as error:
+                    future.set_exception(no_process(error) if error.errno == errno.EAGAIN else error)
+                    continue
                 _settle(future, process, payload, self._bereaved)
         finally:
             if process is not None:

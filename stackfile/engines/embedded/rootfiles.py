@@ -26,6 +26,7 @@ from stackfile.images import changes, documents, durable, exporttree
 from stackfile.images.layers import Layer
 from stackfile.model.image import HistoryEntry, ImageConfig, ImageRecord
 from stackfile.provider.engine import PathStat
+from stackfile.refusals import no_process
 from stackfile.runtime.rootio import protocol
 from stackfile.runtime.rootio.protocol import Reply, Request
 
@@ -196,13 +197,16 @@ class RootFiles:
         return await asyncio.wrap_future(self._pool.submit(function, *arguments))
 
     async def _spawn(self, request: Request, *, stdin: bool = False) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *_PROGRAM,
-            wire.encode(request).decode(),
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_CHUNK,
-        )
+        try:
+            return await asyncio.create_subprocess_exec(
+                *_PROGRAM,
+                wire.encode(request).decode(),
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_CHUNK,
+            )
+        except BlockingIOError as error:
+            raise no_process(error) from error
 
 
 def _layers(made: Made) -> list[Layer]:
