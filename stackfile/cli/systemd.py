@@ -12,7 +12,8 @@ DIRECTORY = "/etc/systemd/system"
 
 def service(settings: Settings, python: str) -> str:
     """The unit. The supervisor goes into a cgroup of its own, so that a restart of the unit leaves containers alone:
-    systemd is told its pid by the lock file; stopping the unit stops the containers.
+    systemd is told its pid by the lock file; stopping the unit stops the containers. The stop command runs as well when
+    the supervisor has died, without $MAINPID then: containers run on, and the unit's restart finds the next supervisor.
     """
     command = f"{shlex.quote(python)} -I -m stackfile"
     changed = [
@@ -31,7 +32,7 @@ def service(settings: Settings, python: str) -> str:
         f"PIDFile={settings.run}/lock",
         *changed,
         f"ExecStart={command} daemon start",
-        f"ExecStop={command} daemon stop --force",
+        f'ExecStop=/bin/sh -c \'[ -z "$$MAINPID" ] || exec "$$0" "$$@"\' {command} daemon stop --force',
         "TimeoutStartSec=60",
         "TimeoutStopSec=120",
         "Restart=on-failure",

@@ -17,6 +17,8 @@ from stackfile.supervisor.presence import Presence, launch
 
 _PATIENCE = 2.0
 """Seconds for which the daemon may have to start one."""
+_LOOK, _LATE_LOOK = 0.02, 0.25
+"""Seconds between two looks, while one may come at any moment and later."""
 _LONGEST = 60.0
 """Seconds between attempts, at most: each takes twice as long to come as the one before."""
 
@@ -60,10 +62,14 @@ class Lone:
             self._presence.close()
         self._pause = _PATIENCE
         self._due = time.monotonic() + self._pause
-        self._loop.every_tick(self._look)
+        self._look()
 
-    def _look(self) -> bool:
-        """Whether to look again."""
+    def _look(self) -> None:
+        """Take the one that has come, or look again a little later."""
+        if self._again():
+            self._loop.later(_LOOK if self._pause == _PATIENCE or self._starter else _LATE_LOOK, self._look)
+
+    def _again(self) -> bool:
         if self._starter and os.waitpid(self._starter, os.WNOHANG)[0]:
             self._starter = 0
         if self._found():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 import traceback
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ class Loop:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._ticks: list[Callable[[], bool]] = []
+        self._timers: list[tuple[float, Callable[[], None]]] = []
         self._stopped = False
 
     def add(self, fd: int, callback: Callback, events: int = select.EPOLLIN) -> None:
@@ -37,17 +39,36 @@ class Loop:
         """Call back every 20 ms until it returns False."""
         self._ticks.append(callback)
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once, after that time."""
+        self._timers.append((time.monotonic() + seconds, callback))
+
     def stop(self) -> None:
         self._stopped = True
 
     def run(self) -> None:
         while not self._stopped:
-            for fd, events in self._epoll.poll(_TICK if self._ticks else -1):
+            for fd, events in self._epoll.poll(self._pause()):
                 callback = self._callbacks.get(fd)  # an earlier callback may have removed it
                 if callback is not None:
                     self._guarded(callback, events)
             if self._ticks:
                 self._ticks = [tick for tick in self._ticks if tick()]
+            if self._timers:
+                self._ring()
+
+    def _pause(self) -> float:
+        """Seconds until something is due; -1 for never."""
+        if self._ticks:
+            return _TICK
+        return max(0.0, min(when for when, _ in self._timers) - time.monotonic()) if self._timers else -1
+
+    def _ring(self) -> None:
+        now = time.monotonic()
+        due = [callback for when, callback in self._timers if when <= now]
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        for callback in due:
+            callback()
 
     @staticmethod
     def _guarded(callback: Callback, events: int) -> None:

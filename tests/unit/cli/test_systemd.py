@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from dataclasses import replace
 
 from stackfile import settings
@@ -13,6 +15,16 @@ def test_defaults_need_no_environment() -> None:
     assert "Environment=" not in text
     assert "ExecStart=/opt/x/bin/python -I -m stackfile daemon start\n" in text
     assert "PIDFile=/run/stackfile/lock\n" in text
+
+
+def test_a_supervisor_that_died_takes_no_container_along() -> None:
+    (line,) = [
+        row for row in systemd.service(settings.load({}), "/bin/echo").splitlines() if row.startswith("ExecStop=")
+    ]
+    argv = shlex.split(line.removeprefix("ExecStop=").replace("$$", "$"))
+    for environment, said in (({}, ""), ({"MAINPID": "1"}, "-I -m stackfile daemon stop --force\n")):
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == said
 
 
 def test_settings_go_along() -> None:
