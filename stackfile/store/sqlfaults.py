@@ -62,6 +62,11 @@ def _known(error: sqlite3.Error, path: str) -> ActionError | None:
     found = refusal(OSError(_better(number, path), ""), path)
     assert found is not None
     found.details["sqlite"] = name
+    if name in _SYNCS:
+        found.hint = (
+            "nothing is written any more, so that nothing is lost unseen: see `dmesg`, mend the disk, then end the "
+            "daemon (SIGTERM to the pid of `stackfile daemon status`); another one starts, and containers run on"
+        )
     found.cause = f"{found.cause} ({name}: {error})"
     return found
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -122,3 +124,54 @@ def test_a_damaged_database_says_so(tmp_path: Path) -> None:
         Database(str(path), SCHEMA)
     assert caught.value.reason == "database-damaged"
     assert str(path) in caught.value.message
+
+
+WRITER = """
+import sys
+from stackfile.errors import ActionError
+from stackfile.store.database import Database
+database = Database(sys.argv[1], ("CREATE TABLE a (x)",))
+print("open", flush=True)
+for line in sys.stdin:
+    try:
+        with database.transaction(durable=True):
+            database.execute("INSERT INTO a VALUES (?)", line.strip())
+        print("stored", flush=True)
+    except ActionError as error:
+        print(error.reason, flush=True)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_after_a_failed_sync_nothing_is_believed(tmp_path: Path) -> None:
+    """What the kernel dropped, a second fsync would not tell: only a new process reads what is really there."""
+    path = str(tmp_path / "db")
+    command = [sys.executable, "-c", WRITER, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+
+        def ask(value: str) -> str:
+            assert writer.stdin is not None
+            assert writer.stdout is not None
+            writer.stdin.write(f"{value}\n")
+            writer.stdin.flush()
+            return writer.stdout.readline().strip()
+
+        assert writer.stdout.readline() == "open\n"
+        assert ask("before") == "stored"
+        fault = "inject=fsync,fdatasync:error=EIO"
+        strace = ["strace", "-p", str(writer.pid), "-e", "trace=fsync,fdatasync", "-e", fault]
+        with subprocess.Popen(strace, stderr=subprocess.PIPE, text=True) as injector:
+            assert injector.stderr is not None
+            assert "attached" in injector.stderr.readline()
+            assert ask("during") == "io-error"
+            injector.terminate()
+            injector.communicate()
+        assert ask("after") == "io-error"
+        writer.stdin.close()
+    again = Database(path, ("CREATE TABLE a (x)",))
+    assert again.one("SELECT x FROM a WHERE x = 'before'") == ("before",)
+    with again.transaction(durable=True):
+        again.execute("INSERT INTO a VALUES ('again')")
+    again.close()
