@@ -44,8 +44,9 @@ def test_the_platform_comes_up_beside_its_other_stack(served: Served) -> None:
     planned = box.run("-E", "prod", *sets, "plan", "--switch-environment", "--remove-orphans", cwd=directory).stdout
     assert "+   service.api-gold" in planned
     assert "-   service.shell" in planned
-    box.run("down", "-v", "-t", "1", cwd=directory)
+    box.run("down", "-v", cwd=directory)
     assert [row["service"] for row in box.json("-p", "platform-data", "ps", cwd=directory)] == ["store"]
+    box.run("-f", "data.stack.yaml", "down", "-v", cwd=directory)
 
 
 @pytest.mark.peer
