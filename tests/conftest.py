@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import json
@@ -19,7 +20,9 @@ from typing import Any
 
 import pytest
 
+from stackfile.kernel.process import is_alive
 from stackfile.settings import Settings
+from stackfile.supervisor import record
 from tests import leaks
 
 _numbers = count()
@@ -135,6 +138,12 @@ class Box:
         except FileNotFoundError:
             return 0
 
+    def processes(self) -> list[int]:
+        """Pids of the supervisor and of its children; an adopted one is below another parent."""
+        found = [record.read(str(path)) for path in Path(self.settings.run).glob("*.pid")]
+        alive = [each.pid for each in found if each is not None and is_alive(each.pid, each.started)]
+        return [*([self.supervisor] if self.supervisor else []), *alive]
+
     def watch(self) -> leaks.Watch:
         """For a running engine; waits until all of its processes are there, warm workers last."""
         deadline = time.monotonic() + 10
@@ -181,6 +190,7 @@ def box() -> Iterator[Box]:
         yield made
         made.close()
     finally:
-        for pid in reversed(leaks.descendants([made.supervisor] if made.supervisor else [])):
-            os.kill(pid, 9)
+        for pid in reversed(leaks.descendants(made.processes())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
         shutil.rmtree(directory, ignore_errors=True)
