@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from stackfile.model.image import Transfer
 from stackfile.provider.engine import Transferred
+from stackfile.refusals import understood
 
 T = TypeVar("T")
 
@@ -28,6 +29,9 @@ async def follow(work: Callable[[Transferred], Awaitable[T]]) -> AsyncGenerator[
     async def run() -> T:
         try:
             return await work(queue.put_nowait)
+        except OSError as error:
+            # By its reason: in a stream that has begun only errors of ours are told.
+            raise understood(error) from error
         finally:
             queue.put_nowait(None)
 

@@ -72,7 +72,7 @@ class Repository:
         A connection that breaks is taken up where it broke, as long as there is progress. ActionError
         (`digest-mismatch`, `bad-archive` when it is larger than was said, `disk-full`, and as `Session.get`).
         """
-        with open(path, "xb", buffering=0) as file, durable.full_disk(path):
+        with durable.full_disk(path), open(path, "xb", buffering=0) as file:
             download = _Download(file.fileno(), descriptor, told, self._session.check)
             failures = 0
             while True:

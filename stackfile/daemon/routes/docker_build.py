@@ -24,6 +24,7 @@ from stackfile.language import dockerfile
 from stackfile.model.image import BuildResult, RegistryAuth
 from stackfile.model.stack import Build, ImageResource
 from stackfile.provider.engine import BuildStep
+from stackfile.refusals import understood
 
 table = Table(DOCKER)
 _CHUNK = 1 << 20
@@ -60,6 +61,8 @@ async def build_image(call: Call) -> web.StreamResponse:
                 report=lambda step: say(_step(step)),
                 credentials=credentials,
             )
+        except OSError as error:
+            raise understood(error) from error
         finally:
             lines.put_nowait(None)
 
