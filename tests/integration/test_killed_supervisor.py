@@ -87,7 +87,9 @@ def test_nothing_is_lost(box: Box) -> None:
 
 def _check_unobserved(box: Box, web: dict[str, Any]) -> None:
     """What ends while neither shim nor supervisor lives has an end that nobody knows: that is what is said."""
-    running = box.popen("exec", "-T", "calm", "busybox", "sleep", "599")
+    running = box.popen("exec", "-T", "calm", "busybox", "sh", "-c", "echo up; exec busybox sleep 599")
+    assert running.stdout is not None
+    assert running.stdout.readline() == "up\n"  # so the daemon knows that it was started
     command = until(lambda: _find("busybox\0sleep\x00599\0"), "the command", box)
     old = pids(box)
     os.kill(old["daemon"], signal.SIGSTOP)  # it would bring the supervisor back
