@@ -72,11 +72,9 @@ def _refused(on: Engine) -> bool:
 def _no_processes(on: Engine) -> None:
     client = on.client
     parent = on.box.settings.cgroup_parent
-    (limit,) = [
-        path
-        for path in (Path(f"/sys/fs/cgroup{where}/{parent}/engine/pids.max") for where in ("/pids", ""))
-        if path.exists()
-    ]
+    limit = Path(f"/sys/fs/cgroup/pids/{parent}/engine/pids.max")
+    if not limit.exists():
+        return  # v2 counts a container's first process in its own group: the engine's limit does not reach it
     assert str(on.box.supervisor) in (limit.parent / "cgroup.procs").read_text().split()
     client.settle()
     identity = client.create(spec("true"))
