@@ -12,6 +12,7 @@ from stackfile.errors import ActionError, ConflictError, ErrorCollector, Place, 
 from stackfile.language import FileReader, LoadOptions, files
 from stackfile.language.document import read_bytes
 from stackfile.language.formatting import formatted
+from stackfile.language.source import encoding
 
 STDIN = "-"
 
@@ -30,6 +31,10 @@ class Formatted:
     @property
     def changed(self) -> bool:
         return self.before != self.after
+
+    def text(self, data: bytes) -> str:
+        """`before` or `after` as text."""
+        return data.decode(encoding(self.before)).removeprefix("\ufeff")
 
 
 def formatted_files(options: LoadOptions, names: Sequence[str] = ()) -> list[Formatted]:

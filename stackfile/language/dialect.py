@@ -74,17 +74,21 @@ def _named(files: Sequence[str], cwd: str, reader: Reader, at: Place) -> list[So
     for name in files:
         path = name if name == "-" else os.path.normpath(os.path.join(cwd, name))
         if path != "-" and not reader.exists(path):
-            raise _not_there(name, at)
+            raise _not_there(name, path, reader, at)
         follows = result[0].dialect if result else COMPOSE
         result.append(SourceFile(name, path, dialect_of(path) or follows))
     return result
 
 
-def _not_there(name: str, at: Place) -> StackError:
+def _not_there(name: str, path: str, reader: Reader, at: Place) -> StackError:
     scheme, separator, _ = name.partition("://")
     if separator and scheme.isalnum():
         hint = "fetch it first, and name the file"
         return StackError("bad-value", f"a stack file is a local file, not {name}", at=at, hint=hint)
+    inside = [file for file in STACK_NAMES + COMPOSE_NAMES if reader.exists(os.path.join(path, file))]
+    if inside:
+        hint = f"name its file, {os.path.join(name, inside[0])}, or use --project-directory {name}"
+        return StackError("file-unreadable", f"{name} is a directory", at=at, hint=hint)
     return StackError("file-not-found", f"no such file: {name}", at=at)
 
 
@@ -118,7 +122,11 @@ def _with_override(
     overrides = [f"{stem}.override{ending}" for ending in dict.fromkeys((extension, ".yaml", ".yml"))]
     if dialect == COMPOSE:
         overrides = list(_COMPOSE_OVERRIDES)
-    names += [name for name in overrides if reader.exists(os.path.join(directory, name))][:1]
+    present = [name for name in overrides if reader.exists(os.path.join(directory, name))]
+    if len(present) > 1:
+        shown = _shown(os.path.join(directory, present[0]), cwd)
+        warnings.append(Warned(f"{present[0]} is used; {', '.join(present[1:])} beside it is not", Place(shown)))
+    names += present[:1]
     paths = [os.path.join(directory, name) for name in names]
     return [SourceFile(_shown(path, cwd), path, dialect) for path in paths]
 

@@ -22,13 +22,14 @@ def formatted(data: bytes, file: str) -> bytes:
     errors = ErrorCollector()
     before = source.parse_any(data, file, errors)
     errors.check()
-    text = data.decode("utf-8")
+    codec = source.encoding(data)
+    text = data.decode(codec)
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     result = laid_out(text, "\r\n" if text.partition("\n")[0].endswith("\r") else "\n")
     _check_same(before, result, file)
     if _comments(text) != _comments(result):
         raise _changed(Place(file))
-    return (mark + result).encode()
+    return (mark + result).encode(codec)
 
 
 def _check_same(before: list[Node], result: str, file: str) -> None:

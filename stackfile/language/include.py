@@ -7,6 +7,7 @@ follows; in a stack file, what both sides define must be the same.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,12 +108,14 @@ def _entry(item: Node, file: SourceFile, directory: str) -> Included:
     elif isinstance(item, Mapping):
         for key, mark in item.keys.items():
             if key not in _KEYS and not key.startswith("x-"):
-                raise StackError("unknown-key", f"unknown key {key!r} in include", at=mark.place)
+                close = difflib.get_close_matches(key, _KEYS, 1)
+                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_KEYS))}"
+                raise StackError("unknown-key", f"unknown key {key!r} in include", at=mark.place, hint=hint)
         if "path" not in item.entries:
             raise StackError("missing-key", "include needs `path`", at=item.place)
         paths = _texts(item.entries["path"])
         own = _text(item.entries["project_directory"]) if "project_directory" in item.entries else ""
-        env = _texts(item.entries["env_file"]) if "env_file" in item.entries else None
+        env = _env_files(item.get("env_file"))
     else:
         raise StackError("bad-type", f"a path or a mapping is wanted here, not {kind_of(item)}", at=item.place)
     full = [os.path.normpath(os.path.join(directory, os.path.expanduser(path))) for path in paths]
@@ -121,6 +124,13 @@ def _entry(item: Node, file: SourceFile, directory: str) -> Included:
     files = (SourceFile(name, path, dialect_of(path) or file.dialect) for name, path in zip(shown, full, strict=True))
     envs = None if env is None else tuple(os.path.normpath(os.path.join(directory, path)) for path in env)
     return Included(tuple(files), base, envs, item.place)
+
+
+def _env_files(node: Node | None) -> list[str] | None:
+    """The env files; an empty list names none, as no list does."""
+    if node is None or (isinstance(node, Scalar) and node.value is None):
+        return None
+    return None if isinstance(node, Sequence) and not node.items else _texts(node)
 
 
 def _text(node: Node) -> str:

@@ -395,6 +395,7 @@ class Normaliser:
         validate.images_cycle(stack.images, context)
         validate.secrets_cycle(stack.secrets, context)
         validate.container_names(stack.services, context)
+        validate.mount_targets(stack.services, context)
         validate.port_collisions(stack.services, context.published, context)
 
 

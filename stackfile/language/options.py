@@ -33,7 +33,7 @@ class FileReader:
             return stream.read()
 
     def exists(self, path: str) -> bool:
-        return os.path.isfile(path)
+        return os.path.exists(path) and not os.path.isdir(path)
 
 
 @dataclass(frozen=True, slots=True)

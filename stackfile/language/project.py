@@ -27,7 +27,8 @@ def first_variables(options: LoadOptions, reader: Reader) -> dict[str, Variable]
     """
     named = _named_env_files(options)
     if named is not None:
-        return env_files(named, os.path.abspath(options.directory), options.environ, reader, Place("--env-file"))
+        at = Place("--env-file" if options.env_files else "COMPOSE_ENV_FILES")
+        return env_files(named, os.path.abspath(options.directory), options.environ, reader, at)
     if options.files:
         return {}
     return _default_env_file(options, os.path.join(options.directory, options.project_directory or ""), reader, {})

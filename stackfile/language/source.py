@@ -6,6 +6,7 @@ duplicates are errors, and size, depth and aliases are bounded before they cost 
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -68,10 +69,20 @@ def parse_any(data: bytes, file: str, errors: ErrorCollector) -> list[Node]:
 def _text(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
         raise StackError("too-large", f"{file} has {len(data)} bytes", at=Place(file), hint=f"the limit is {MAX_BYTES}")
+    codec = encoding(data)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(codec).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise StackError("yaml-syntax", "the file is not UTF-8", at=_place_of_byte(data, error.start, file)) from error
+        name = "UTF-8" if codec == "utf-8" else "UTF-16, as its first two bytes say"
+        raise StackError(
+            "yaml-syntax", f"the file is not {name}", at=_place_of_byte(data, error.start, file)
+        ) from error
+
+
+def encoding(data: bytes) -> str:
+    """How a YAML file's text is encoded: UTF-16 if it begins with that byte order mark, else UTF-8."""
+    marks = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+    return marks.get(data[:2], "utf-8")
 
 
 def _place_of_byte(data: bytes, offset: int, file: str) -> Place:
@@ -311,7 +322,11 @@ def _tagged(text: str, tag: str, place: Place) -> str | int | float | bool | Non
     """The value of a scalar with an explicit `!!` tag, or of a quoted one."""
     if tag in ("", "!", "!!str") or not tag.startswith("!!"):
         return text
+    if tag == "!!binary":
+        return _binary(text, place)
     value = scalars.resolve(text) if text else None
+    if tag == "!!timestamp" and isinstance(value, str) and value != text:
+        return value
     wanted: dict[str, tuple[type, ...]] = {"!!int": (int,), "!!float": (int, float), "!!bool": (bool,)}
     if tag == "!!null" and value is None:
         return None
@@ -319,3 +334,12 @@ def _tagged(text: str, tag: str, place: Place) -> str | int | float | bool | Non
     if isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)):
         return float(value) if tag == "!!float" and isinstance(value, int) else value
     raise StackError("bad-value", f"cannot read {text!r} as {tag}", at=place)
+
+
+def _binary(text: str, place: Place) -> str:
+    """The text that base64 digits stand for."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except ValueError as error:
+        what = "its bytes are no UTF-8" if isinstance(error, UnicodeDecodeError) else "not base64"
+        raise StackError("bad-value", f"cannot read {text!r} as !!binary: {what}", at=place) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -143,6 +144,15 @@ def container_names(services: Mapping[str, Service], context: Context) -> None:
         if other != name:
             message = f"{other} and {name} have the same container_name"
             context.report(StackError("name-collision", message, at=at))
+
+
+def mount_targets(services: Mapping[str, Service], context: Context) -> None:
+    """What is mounted over another mount of its service would hide it. Volumes of one target are one already."""
+    for name, service in services.items():
+        targets = Counter(mount.target for mount in service.mounts)
+        for target in (target for target, number in targets.items() if number > 1):
+            at = context.origins[f"service.{name}/tmpfs"].at
+            context.report(StackError("name-collision", f"{name} mounts two things at {target}", at=at))
 
 
 def port_collisions(services: Mapping[str, Service], published: Sequence[Published], context: Context) -> None:

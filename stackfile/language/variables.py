@@ -77,7 +77,7 @@ def parse_env_file(text: str, file: str, lookup: Mapping[str, str]) -> dict[str,
 
     Raises StackError bad-value, and those of interpolation.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff")
     result: dict[str, Variable | None] = {}
 
     def find(name: str) -> str | None:

@@ -70,6 +70,16 @@ STRICTER: dict[str, Rule] = {
     "yaml-colon": Rule(
         "libyaml takes the colon of `{a:}` for a part of the text, Compose's reader does not", "^not YAML"
     ),
+    "same-target": Rule(
+        "of two mounts at one place, the first cannot be seen; Compose finds it only where both are spelled alike",
+        "mounts two things at",
+    ),
+    "windows-path": Rule("a path with a drive is none of this machine", "has a path of Windows"),
+    "include-entry": Rule(
+        "Compose passes over a key that it does not know, and an entry without `path` includes nothing: both are slips",
+        "^(unknown key .* in include|include needs `path`|this must not be empty)",
+    ),
+    "binary-bytes": Rule("bytes that are no text would reach the engine as replacement marks", "bytes are no UTF-8"),
     "same-port": Rule(
         "two services cannot publish one port of the machine: the second would fail to start",
         "publish host port",
@@ -84,6 +94,10 @@ DIFFERENT: dict[str, str] = {
     "follows, Compose makes it the value of a variable without a name",
     "include-env-file": "the variables of an included stack's `.env` are known in its services' env files too, as in "
     "its own text; Compose expands those with the outer variables",
+    "drive-letter": "one letter is the volume of that name; Compose takes it for a drive of Windows, and makes a mount "
+    "that no engine on Linux accepts: its target is no absolute path",
+    "no-network-mode": "an empty `network_mode`, as of a variable that is not set, is none, so the service is in the "
+    "default network; Compose leaves it without any",
     "extension-date": "a date in an extension is printed as text in Go's form, as in `environment`; nothing reads it",
 }
 """What both accept and print in another way."""
@@ -95,6 +109,7 @@ NOT_READ_BACK: dict[str, str] = {
     "many/merge-groups": "two of one text are printed, and refused when read",
     "many/merge-hosts-two-forms": "as many/merge-groups",
     "many/profiles-dependency-optional": "the dependency that is left out is still named",
+    "service/empty-texts": "an empty `dockerfile` is printed as none, for which the default is printed",
     "build/inline-empty": "an empty text is printed as none",
     "service/group-add-types": "a number is printed as text, which is there already",
     "yaml/dollar-key": "keys are not interpolated, yet a dollar sign in them is printed twice",

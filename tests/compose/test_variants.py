@@ -49,7 +49,7 @@ def bases() -> list[tuple[str, Any]]:
     for case in judge.cases():
         if case.args[:1] != ("-f",) or len(case.args) > 2 or case.rejected or case.stricter or case.differs:
             continue
-        documents = list(yaml.load_all((case.directory / case.args[1]).read_text(), Loader))
+        documents = list(yaml.load_all((case.directory / case.args[1]).read_bytes(), Loader))
         found.append((case.name, json.loads(json.dumps(documents[0], default=str))))
     return found
 

@@ -76,7 +76,7 @@ def _report(
 
 def _difference(item: Formatted) -> str:
     """As a patch has it."""
-    before, after = (data.decode("utf-8-sig").split("\n") for data in (item.before, item.after))
+    before, after = (item.text(data).split("\n") for data in (item.before, item.after))
     for lines in (before, after):
         last = lines.pop()
         lines += [f"{last}\n\\ No newline at end of file"] if last else []

@@ -53,7 +53,7 @@ def _env_file(node: Node, context: Context) -> dict[str, Any]:
         plain: dict[str, Any] = _ENV_FILE(node, context)
     else:
         plain = {"path": shapes.text(node, context)}
-    plain["path"] = context.path(plain["path"], node.place) if plain.get("path") else ""
+    plain["path"] = context.shown_path(plain["path"], node.place) if plain.get("path") else ""
     return plain if plain.get("required", True) is False else {key: plain[key] for key in plain if key != "required"}
 
 
@@ -66,7 +66,7 @@ _ENV_FILE = record(
 
 def label_files(node: Node, context: Context) -> list[str]:
     items = node.items if isinstance(node, Sequence) else [node]
-    return [context.path(shapes.text(item, context), item.place) for item in items]
+    return [context.shown_path(shapes.text(item, context), item.place) for item in items]
 
 
 def expose(node: Node, context: Context) -> list[str]:
@@ -283,7 +283,7 @@ CONTAINER: Table = {
     "credential_spec": record("credential_spec", dict.fromkeys(("config", "file", "registry"), shapes.text)),
     "device_cgroup_rules": shapes.distinct_texts,
     "devices": devices,
-    "dns": shapes.one_or_unique,
+    "dns": shapes.one_or(shapes.unique_texts, empty=False),
     "dns_opt": shapes.unique_texts,
     "dns_search": shapes.one_or_unique,
     "domainname": shapes.text,

@@ -11,6 +11,7 @@ from stackfile.language.canonical import shapes
 from stackfile.language.canonical.shapes import record
 from stackfile.language.nodes import Mapping, Node, Sequence
 from stackfile.language.normalise.context import Context, not_a
+from stackfile.language.normalise.mounts import refuse_windows
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 
@@ -28,6 +29,7 @@ def volumes(node: Node, context: Context) -> list[dict[str, Any]]:
 
 def _short(node: Node, context: Context) -> dict[str, Any]:
     text = shapes.text(node, context)
+    refuse_windows(text, node.place)
     parts = text.split(":")
     if not all(parts) or len(parts) > 3:
         raise StackError("bad-value", f"not a volume: {text!r}", at=node.place, hint="[source:]target[:options]")
@@ -46,7 +48,7 @@ def _short(node: Node, context: Context) -> dict[str, Any]:
         elif not bind and option == "nocopy":
             details["nocopy"] = True
     kind = "bind" if bind else "volume"
-    plain = {"type": kind, "source": context.path(source, node.place) if bind else source, "target": target}
+    plain = {"type": kind, "source": context.shown_path(source, node.place) if bind else source, "target": target}
     return plain | ({"read_only": True} if "ro" in options else {}) | {kind: details}
 
 
@@ -62,7 +64,7 @@ def _long(node: Mapping, context: Context) -> dict[str, Any]:
     if plain.get("type") == "bind":
         if not plain.get("source"):
             raise StackError("missing-key", "a bind mount needs `source`", at=node.place)
-        plain["source"] = context.path(plain["source"], node.entries["source"].place)
+        plain["source"] = context.shown_path(plain["source"], node.entries["source"].place)
     return plain
 
 

@@ -59,7 +59,7 @@ _VOLUME: Table = {
 
 def _path(node: Node, context: Context) -> str:
     value = shapes.text(node, context)
-    return context.path(value, node.place) if value else ""
+    return context.shown_path(value, node.place) if value else ""
 
 
 _FILE: Table = {

@@ -11,6 +11,7 @@ from stackfile.language.canonical.container import CONTAINER
 from stackfile.language.canonical.shapes import Table, list_of, map_of, record
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
 from stackfile.language.normalise import ports as published
+from stackfile.language.normalise.basic import is_empty
 from stackfile.language.normalise.context import Context, Skip, not_a
 
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -22,7 +23,7 @@ REMOTE = re.compile(r"(https?|git|ssh)://|git@|github\.com/|[a-z0-9+-]+://|servi
 
 def _context(node: Node, context: Context) -> str:
     value = shapes.text(node, context)
-    return value if not value or REMOTE.match(value) else context.path(value, node.place)
+    return value if not value or REMOTE.match(value) else context.shown_path(value, node.place)
 
 
 def _additional(node: Node, context: Context) -> dict[str, str]:
@@ -30,7 +31,7 @@ def _additional(node: Node, context: Context) -> dict[str, str]:
     result: dict[str, str] = {}
     for key, value in shapes.variables(node, context).items():
         text = value or ""
-        result[key] = text if "://" in text or text.startswith("service:") else context.path(text, node.place)
+        result[key] = text if "://" in text or text.startswith("service:") else context.shown_path(text, node.place)
     return result
 
 
@@ -90,11 +91,12 @@ def build(node: Node, context: Context) -> dict[str, Any]:
     plain = _BUILD_RECORD(node, context)
     assert isinstance(node, Mapping)
     if "context" not in node.entries:
-        plain["context"] = context.path(".", node.place)
+        plain["context"] = context.shown_path(".", node.place)
     if plain.get("dockerfile") and plain.get("dockerfile_inline"):
         message = "`dockerfile` and `dockerfile_inline` say two things"
         context.report(StackError("bad-value", message, at=node.keys["dockerfile_inline"].place))
-    if context.form.normalize and "dockerfile" not in plain and "dockerfile_inline" not in node.entries:
+    given = "dockerfile_inline" in node.entries or is_empty(node.get("dockerfile"))
+    if context.form.normalize and "dockerfile" not in plain and not given:
         plain["dockerfile"] = "Dockerfile"
     return plain
 
@@ -116,10 +118,11 @@ def _port(node: Node, context: Context) -> list[dict[str, Any]]:
     if isinstance(node, Mapping):
         return [_long_port(node, context)]
     value = shapes.text_or_integer(node, context)
+    any_port = re.search(r"(^|:)0:", value) is not None
     return [
         {"mode": port.mode, "target": port.target, "protocol": port.protocol}
         | ({"host_ip": port.host_ip} if port.host_ip else {})
-        | ({"published": published_text(port.published, port.published_last)} if port.published else {})
+        | ({"published": published_text(port.published, port.published_last)} if port.published or any_port else {})
         for port in published.short(value)
     ]
 
@@ -283,7 +286,7 @@ _WATCHED = record(
     {
         "ignore": shapes.one_or_distinct,
         "include": shapes.one_or_distinct,
-        "path": lambda node, context: context.path(shapes.text(node, context), node.place),
+        "path": lambda node, context: context.shown_path(shapes.text(node, context), node.place),
         "action": shapes.one_of("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
         "target": shapes.text,
         "exec": _HOOK,

@@ -278,9 +278,16 @@ def unique_of(shape: Shape) -> Shape:
 unique_texts = unique_of(text)
 
 
-def one_or(shape: Shape) -> Shape:
-    """One text, or a list of them."""
-    return lambda node, context: shape(node, context) if isinstance(node, Sequence) else [text(node, context)]
+def one_or(shape: Shape, *, empty: bool = True) -> Shape:
+    """One text, or a list of them. `empty`: whether an empty text is one."""
+
+    def check(node: Node, context: Context) -> Any:
+        if isinstance(node, Sequence):
+            return shape(node, context)
+        value = text(node, context)
+        return [value] if value or empty else []
+
+    return check
 
 
 one_or_unique = one_or(unique_texts)

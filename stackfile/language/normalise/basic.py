@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
+from collections.abc import Callable
+from typing import TypeVar
 
 from stackfile.errors import StackError
-from stackfile.language import scalars, units
+from stackfile.language import commands, scalars, units
 from stackfile.language.merge import pairs_to_mapping
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
 from stackfile.language.normalise.context import not_a
 
+T = TypeVar("T")
 NO_TEXTS: tuple[str, ...] = ()
 """Default of lists of texts."""
 
@@ -41,6 +43,16 @@ def name(node: Node) -> str:
     if not value:
         raise StackError("bad-value", "this must not be empty", at=node.place)
     return value
+
+
+def is_empty(node: Node | None) -> bool:
+    """Whether a node is an empty text: what a variable that is not set leaves."""
+    return isinstance(node, Scalar) and node.value == ""
+
+
+def if_filled(parse: Callable[[Node], T], default: T) -> Callable[[Node], T]:
+    """A parser for which an empty text is none, as for Compose."""
+    return lambda node: default if is_empty(node) else parse(node)
 
 
 def integer(node: Node) -> int:
@@ -105,13 +117,21 @@ def items(node: Node) -> list[Node]:
 
 
 def command(node: Node) -> tuple[str, ...]:
-    """A command: a list, or text that is split as a shell splits words."""
-    if not isinstance(node, Scalar):
-        return texts(node)
+    """A command: a list, or text that is split nearly as a shell splits words."""
+    return tuple(_words(node)[0]) if isinstance(node, Scalar) else texts(node)
+
+
+def dropped(node: Node) -> str:
+    """What of a command's text no program sees: from a shell's operator on."""
+    return _words(node)[1] if isinstance(node, Scalar) else ""
+
+
+def _words(node: Node) -> tuple[list[str], str]:
     try:
-        return tuple(shlex.split(text(node)))
+        return commands.split(text(node))
     except ValueError as error:
-        raise StackError("bad-value", "the command has an open quote", at=node.place, cause=str(error)) from error
+        hint = "write a list: [sh, -c, …]"
+        raise StackError("bad-value", "not a command", at=node.place, cause=str(error), hint=hint) from error
 
 
 def pairs(node: Node) -> dict[str, str]:

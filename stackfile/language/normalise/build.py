@@ -7,7 +7,18 @@ from collections.abc import Callable, Collection
 from stackfile.errors import StackError
 from stackfile.language.merge import pairs_to_mapping
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, hosts, items, name, pairs, text, texts
+from stackfile.language.normalise.basic import (
+    NO_TEXTS,
+    any_text,
+    boolean,
+    hosts,
+    if_filled,
+    items,
+    name,
+    pairs,
+    text,
+    texts,
+)
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
 from stackfile.model.stack import Build, ImageResource
 
@@ -39,7 +50,7 @@ def parse(node: Node, context: Context, owner: str) -> tuple[Build, tuple[str, .
     fields = Fields(as_mapping(node), context, f"build of {owner}")
     directory = fields.take("context", lambda child: _directory(child, context), context.path(".", node.place))
     inline = fields.take("dockerfile_inline", text, "")
-    dockerfile = fields.take("dockerfile", name, _DEFAULT_FILE)
+    dockerfile = fields.take("dockerfile", if_filled(text, _DEFAULT_FILE), _DEFAULT_FILE)
     if inline and "dockerfile" in fields.tree.entries:
         message = "`dockerfile` and `dockerfile_inline` say two things"
         context.report(StackError("bad-value", message, at=fields.tree.keys["dockerfile_inline"].place))

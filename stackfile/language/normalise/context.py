@@ -99,6 +99,10 @@ class Context:
         kept = "/" if text.endswith("/") else ""
         return os.path.relpath(os.path.join(base, text), self.directory) + kept
 
+    def shown_path(self, text: str, at: Place | None = None) -> str:
+        """A path as Compose prints it: what is absolute stays as it was written."""
+        return text if text.startswith("/") else self.path(text, at)
+
     def _home(self, text: str) -> str:
         """`~` as the caller's home."""
         home = self.variables.get("HOME")

@@ -33,7 +33,9 @@ def _test(node: Node) -> tuple[str, ...]:
     if isinstance(node, Scalar):
         return ("CMD-SHELL", text(node))
     test = texts(node)
-    if not test or test[0] not in KINDS:
+    if not test:
+        return test
+    if test[0] not in KINDS:
         hint = "the first item is CMD, CMD-SHELL or NONE"
         raise StackError("bad-value", "not a health check", at=node.place, hint=hint)
     if test[0] == "CMD-SHELL" and len(test) != 2:

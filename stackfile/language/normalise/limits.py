@@ -9,7 +9,17 @@ from functools import partial
 from stackfile.errors import StackError
 from stackfile.language import scalars
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import any_text, boolean, cpus, duration, integer, natural, size, text
+from stackfile.language.normalise.basic import (
+    any_text,
+    boolean,
+    cpus,
+    duration,
+    if_filled,
+    integer,
+    natural,
+    size,
+    text,
+)
 from stackfile.language.normalise.context import Context, Fields, as_mapping, not_a
 from stackfile.model.stack import BlkioLimit, Resources, RestartPolicy, Ulimit
 
@@ -49,7 +59,7 @@ class Deploy:
             resources.take("reservations", as_mapping, empty), context, "deploy.resources.reservations"
         )
         resources.finish()
-        self.fields.take("mode", _mode, "replicated")
+        self.fields.take("mode", if_filled(_mode, "replicated"), "replicated")
 
     def finish(self) -> None:
         self.limits.ignore(self.address, _NOT_LIMITED, "deploy/resources/limits/")
@@ -197,7 +207,7 @@ def _restart(node: Node) -> RestartPolicy:
 
 def _deploy_restart(node: Node, context: Context, address: str) -> RestartPolicy:
     reader = Fields(as_mapping(node), context, "deploy.restart_policy")
-    condition = reader.take("condition", text, "any")
+    condition = reader.take("condition", if_filled(text, "any"), "any")
     attempts = reader.take("max_attempts", natural, 0)
     reader.ignore(address, _BACK_OFF, "deploy/restart_policy/")
     reader.finish()

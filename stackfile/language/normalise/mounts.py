@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from stackfile.errors import StackError
+from stackfile.errors import Place, StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.normalise.basic import boolean, file_mode, name, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping
@@ -18,6 +18,9 @@ _FOREIGN_TYPES = frozenset({"image", "cluster", "npipe"})
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED_OPTIONS = frozenset({"rw", "z", "Z", "cached", "delegated", "consistent", "copy"})
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/][^:]*:[/\\].*|[^:]+:[A-Za-z]:[\\/].*")
+"""`c:/x:/y` and `/x:c:/y`; `c:/y:ro` is the volume `c`."""
 
 
 def parse(node: Node, context: Context) -> Mount:
@@ -40,8 +43,16 @@ def target_of(node: Mapping) -> str:
     return escape(target.text) if isinstance(target, Scalar) else ""
 
 
+def refuse_windows(value: str, at: Place) -> None:
+    """Raises StackError for a mount of a path that has a drive. One letter alone is a volume, not a drive."""
+    if _DRIVE.fullmatch(value):
+        hint = "write the path that it has on this machine, e.g. /mnt/c/…"
+        raise StackError("bad-value", f"{value!r} has a path of Windows", at=at, hint=hint)
+
+
 def _short(node: Node, context: Context) -> Mount:
     value = text(node)
+    refuse_windows(value, node.place)
     parts = value.split(":")
     if len(parts) > 3 or not all(parts):
         raise StackError("bad-value", f"not a volume: {value!r}", hint="[source:]target[:options]")

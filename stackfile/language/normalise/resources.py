@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stackfile.errors import StackError
 from stackfile.language.document import read_bytes
 from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
-from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, integer, name, pairs, text, texts
+from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, if_filled, integer, name, pairs, text, texts
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import (
     ConfigResource,
@@ -70,7 +70,7 @@ def network(key: str, tree: Mapping, context: Context) -> NetworkResource:
     result = NetworkResource(
         name=key,
         full_name=given or _full_name(fields, context, key, external),
-        driver=fields.take("driver", name, "bridge"),
+        driver=fields.take("driver", if_filled(text, "bridge"), "bridge"),
         subnets=ipam.subnets,
         gateways=ipam.gateways,
         ip_ranges=ipam.ranges,
@@ -156,7 +156,7 @@ def volume(key: str, tree: Mapping, context: Context) -> VolumeResource:
     result = VolumeResource(
         name=key,
         full_name=given or _full_name(fields, context, key, external),
-        driver=fields.take("driver", name, "local"),
+        driver=fields.take("driver", if_filled(text, "local"), "local"),
         external=external,
         labels=fields.take("labels", pairs, {}),
         options=fields.take("driver_opts", pairs, {}),

@@ -23,8 +23,11 @@ from stackfile.language.normalise import (
 from stackfile.language.normalise.basic import (
     boolean,
     command,
+    dropped,
     duration,
     hosts,
+    if_filled,
+    is_empty,
     one_or_texts,
     pairs,
     signal,
@@ -59,6 +62,11 @@ IGNORED = {
 
 LOG = LogConfig()
 ROLLOUT = Rollout()
+EMPTY_IS_NONE = frozenset(
+    {"restart", "hostname", "domainname", "platform", "pid", "ipc", "uts", "userns_mode", "cpuset", "mac_address",
+     "stop_signal", "network_mode"}
+)  # fmt: skip
+"""Keys whose empty text (of a variable that is not set) means none, as for Compose."""
 PULL_POLICIES = frozenset({"always", "never", "missing", "if_not_present", "build", "refresh"})
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*")
@@ -67,6 +75,7 @@ _HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_
 def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     """The service as one replica sees it. Mistakes are reported to the context."""
     owner = f"service.{name}"
+    tree = tree.without(*(key for key in EMPTY_IS_NONE if is_empty(tree.get(key))))
     fields = Fields(tree, context, f"service {name}")
     deploy = limits.Deploy(fields, context, owner)
     image = fields.require("image", named, "") if "build" not in tree.entries else fields.take("image", named, "")
@@ -82,8 +91,8 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         name=name,
         image=built,
         image_is_stack_image=image in context.images or built in context.built,
-        entrypoint=fields.take("entrypoint", command, None),
-        command=fields.take("command", command, None),
+        entrypoint=_command(fields, "entrypoint", context, owner),
+        command=_command(fields, "command", context, owner),
         environment=environment.parse(fields, context, owner),
         user=fields.take("user", text, ""),
         working_dir=fields.take("working_dir", text, ""),
@@ -116,7 +125,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         shm_size=fields.take("shm_size", size, 0),
         ulimits=fields.take("ulimits", lambda node: limits.ulimits(node, context), ()),
         extra_hosts=fields.take("extra_hosts", hosts, ()),
-        dns=fields.take("dns", one_or_texts, ()),
+        dns=fields.take("dns", if_filled(one_or_texts, ()), ()),
         dns_search=fields.take("dns_search", one_or_texts, ()),
         dns_options=fields.take("dns_opt", one_or_texts, ()),
         sysctls=fields.take("sysctls", pairs, {}),
@@ -131,6 +140,19 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     deploy.finish()
     fields.finish()
     return service
+
+
+def _command(fields: Fields, key: str, context: Context, owner: str) -> tuple[str, ...] | None:
+    """A command; what a shell's operator begins in its text is remembered as without effect."""
+
+    def parse_text(node: Node) -> tuple[str, ...]:
+        words = command(node)
+        if rest := dropped(node):
+            context.ignore(owner, key, node.place, f"no shell reads it, so it ends before `{rest}`; write [sh, -c, …]")
+        return words
+
+    nothing: tuple[str, ...] | None = None
+    return fields.take(key, parse_text, nothing)
 
 
 def _shared(fields: Fields, context: Context, owner: str) -> dict[str, Any]:
