@@ -151,8 +151,9 @@ def mount_targets(services: Mapping[str, Service], context: Context) -> None:
     for name, service in services.items():
         targets = Counter(mount.target for mount in service.mounts)
         for target in (target for target, number in targets.items() if number > 1):
-            at = context.origins[f"service.{name}/tmpfs"].at
-            context.report(StackError("name-collision", f"{name} mounts two things at {target}", at=at))
+            origin = context.origins.get(f"service.{name}/tmpfs") or context.origins.get(f"service.{name}/volumes")
+            message = f"{name} mounts two things at {target}"
+            context.report(StackError("name-collision", message, at=origin.at if origin else None))
 
 
 def port_collisions(services: Mapping[str, Service], published: Sequence[Published], context: Context) -> None:

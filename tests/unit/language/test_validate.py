@@ -39,3 +39,10 @@ def test_container_names_are_unique() -> None:
         ("replicas-conflict", "stack.yaml", 2, 33),
         ("name-collision", "stack.yaml", 3, 33),
     ]
+
+
+def test_two_mounts_at_one_target() -> None:
+    assert errors_of("services: {a: {image: x, tmpfs: [/t], volumes: [/t]}}") == [
+        ("name-collision", "stack.yaml", 1, 33)
+    ]
+    assert errors_of("services: {a: {image: x, volumes: [/t, /t/]}}") == [("name-collision", "stack.yaml", 1, 35)]
