@@ -159,6 +159,17 @@ def test_valid_files_are_valid(text: str) -> None:
     assert list(Draft202012Validator(SCHEMA).iter_errors(_plain(tree))) == []
 
 
+def test_spellings_that_are_read_are_valid() -> None:
+    text = (
+        "services: {a: {image: x, tty: 'y', init: '1', mem_limit: .5m, memswap_limit: -1, stop_grace_period: +5s, "
+        "volumes: [{type: image, source: y, target: /i}]}}"
+    )
+    load_text(text)
+    tree = source.parse(text.encode(), "f", ErrorCollector())
+    assert tree is not None
+    assert list(Draft202012Validator(SCHEMA).iter_errors(_plain(tree))) == []
+
+
 @pytest.mark.parametrize(
     "text", ["services: {a: {image: x, comand: y}}", "srvices: {}", "services: {a: {}}", "images: {i: {steps: []}}"]
 )
