@@ -153,7 +153,8 @@ def test_upgrade(box: Box) -> None:
 
     after = state(box, newer)
     running = ("web", "terminal", "writer", "asker")
-    assert {name: after[name]["pid"] for name in running} == {name: before[name]["pid"] for name in running}
+    kept = {name: after[name]["pid"] for name in running}
+    assert kept == {name: before[name]["pid"] for name in running}, f"{after}\n{box.logs()}"
     assert after["ends"]["exit_code"] == 42
     assert after["stubborn"]["exit_code"] == 137
     numbers = lines(box, before["writer"]["id"])
