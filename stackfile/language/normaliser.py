@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from stackfile.errors import ErrorCollector, Place, StackError
+from stackfile.errors import ErrorCollector, Place, StackError, StackfileError
 from stackfile.language import merge, validate
 from stackfile.language.canonical.project import Document
 from stackfile.language.document import read_bytes
@@ -98,6 +98,8 @@ class Normaliser:
         """Compose's own form, where all files are Compose's."""
         self.sections: dict[str, Section] = {}
         self.replica_configs: dict[str, Member] = {}
+        self.refused: dict[str, set[str]] = {kind: set() for kind in KINDS.values()}
+        """Kind → names of resources that Compose's form refuses: they are there for what refers to them."""
 
     def stack(self, document: Mapping, scope: dict[str, Any]) -> Stack:
         """The stack. Mistakes are in the collector."""
@@ -167,7 +169,7 @@ class Normaliser:
         for member in self.sections[section].members.values():
             tree = evaluate(member) if evaluate else self._tree(member)
             if self.canonical and section != "images" and not self.canonical.resource(section, member.name, tree):
-                self.sections[section].failed = True
+                self.refused[KINDS[section]].add(member.name)
                 continue
             if not self.form.interpolate:
                 continue
@@ -207,7 +209,7 @@ class Normaliser:
             replica = Replica(1, 1)
             tree = self._tree(replace(member, scope={**member.scope, "replica": replica}))
             if self.canonical and not self.canonical.resource("configs", member.name, tree):
-                self.sections["configs"].failed = True
+                self.refused["config"].add(member.name)
                 continue
             if not self.form.interpolate:
                 continue
@@ -247,8 +249,10 @@ class Normaliser:
         scale = self._scale()
         result: dict[str, Service] = {}
         for member in self.sections["services"].members.values():
+            told = len(self.context.errors.errors)
             if self.canonical and not self.canonical.service(member.name, member.tree):
-                self.sections["services"].failed = True
+                self.refused["service"].add(member.name)
+                self._rest_of_refused(member, self.context.errors.errors[told:])
                 continue
             if self._provided(member):
                 continue
@@ -258,6 +262,18 @@ class Normaliser:
             count = self._count(member, scale)
             result[member.name] = self._service(member, count)
         return result
+
+    def _rest_of_refused(self, member: Member, told: Sequence[StackfileError]) -> None:
+        """What we refuse of a service besides, in keys of which nothing was `told`; and what these refer to."""
+        if not self.form.interpolate or "provider" in member.tree.keys:
+            return
+        found = ErrorCollector()
+        tree = merge.without_repetition(member.tree)
+        service.parse(member.name, tree, replace(self.context, errors=found), 1)
+        keys = {_key_at(member.tree, error.at) for error in told}
+        for error in found.errors:
+            if isinstance(error, StackError) and _key_at(member.tree, error.at) not in keys:
+                self.context.report(error)
 
     def _provided(self, member: Member) -> bool:
         """Whether a service is another program's (`provider`): it is reported, and no one waits for it."""
@@ -373,7 +389,7 @@ class Normaliser:
 
     def _validate(self, stack: Stack, disabled: set[str]) -> None:
         context = self.context
-        known: dict[str, Collection[str]] = {
+        parsed: dict[str, MappingType[str, Any]] = {
             "image": stack.images,
             "network": stack.networks,
             "volume": stack.volumes,
@@ -381,6 +397,7 @@ class Normaliser:
             "secret": stack.secrets,
             "service": stack.services,
         }
+        known = {kind: {**found, **dict.fromkeys(self.refused[kind])} for kind, found in parsed.items()}
         failed = {KINDS[name] for name, section in self.sections.items() if section.failed}
         skipped = {KINDS[name]: section.skipped for name, section in self.sections.items()}
         wanted = [
@@ -404,6 +421,14 @@ def _unread(member: Member) -> Service:
     found = member.tree.get("profiles")
     profiles = to_plain(found) if found is not None else ()
     return Service(name=member.name, image="", profiles=tuple(profiles) if isinstance(profiles, list) else ())
+
+
+def _key_at(tree: Mapping, at: Place | None) -> str:
+    """The key of a mapping under which a place stands; "" where it is in another file."""
+    if at is None:
+        return ""
+    marks = [(mark.place.line, mark.place.column, key) for key, mark in tree.keys.items() if mark.place.file == at.file]
+    return max((mark for mark in marks if mark[:2] <= (at.line, at.column)), default=(0, 0, ""))[2]
 
 
 def _has_broken(node: Node) -> bool:

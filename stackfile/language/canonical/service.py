@@ -110,7 +110,12 @@ def ports(node: Node, context: Context) -> list[dict[str, Any]]:
         return not_a(node, "a list")
     result: list[dict[str, Any]] = []
     for item in node.items:
-        result += [port for port in _port(item, context) if port not in result]
+        try:
+            found = _port(item, context)
+        except StackError as error:
+            error.at = error.at or item.place
+            raise
+        result += [port for port in found if port not in result]
     return result
 
 

@@ -46,3 +46,26 @@ def test_two_mounts_at_one_target() -> None:
         ("name-collision", "stack.yaml", 1, 33)
     ]
     assert errors_of("services: {a: {image: x, volumes: [/t, /t/]}}") == [("name-collision", "stack.yaml", 1, 35)]
+
+
+def test_what_compose_refuses_of_a_service_hides_no_other_mistake() -> None:
+    text = (
+        "services:\n"
+        "  web:\n"
+        "    image: x\n"
+        "    restart: bogus\n"
+        '    ports: ["8099:80", "70000:1"]\n'
+        "    depends_on: {wb: {condition: service_helthy}, db: {condition: service_started}}\n"
+        "    networks: [nope, bad]\n"
+        "  db: {image: x, depends_on: [wb]}\n"
+        "networks: {bad: {drivr: x}}\n"
+    )
+    assert errors_of(text, "compose.yaml") == [
+        ("bad-value", "compose.yaml", 4, 14),
+        ("bad-port", "compose.yaml", 5, 24),
+        ("unknown-reference", "compose.yaml", 6, 18),
+        ("bad-value", "compose.yaml", 6, 34),
+        ("unknown-reference", "compose.yaml", 7, 16),
+        ("unknown-reference", "compose.yaml", 8, 31),
+        ("unknown-key", "compose.yaml", 9, 18),
+    ]
