@@ -390,10 +390,12 @@ class Client:
     ) -> Hijacked:
         """Works before start. Output begins with the first byte after the attach (all of it with `logs`).
 
-        `tty`: whether the container has one, asked for where it is not said.
+        What is sent is sent, no keys detach. `tty`: whether the container has one, asked for where it is not said.
         """
         tty = self.container(ref).spec.tty if tty is None else tty
-        target = path_of("containers", ref, "attach", stream=1, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs)
+        target = path_of(
+            "containers", ref, "attach", stream=1, stdin=stdin, stdout=stdout, stderr=stderr, logs=logs, detach=False
+        )
         return self._hijack(target, None, tty)
 
     def resize(self, ref: str, rows: int, columns: int) -> None:

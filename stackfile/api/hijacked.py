@@ -2,8 +2,8 @@
 
 Without a TTY the daemon multiplexes: a frame is stream number (1 stdout, 2 stderr), three zero bytes, length (big
 endian, 4 bytes), data (Docker Engine API, "Attach to a container"). With a TTY the bytes are raw. A run (of ours: a
-container or a command from its first to its last byte) has frames either way, and ends with one of stream 3: how the
-process ended.
+container or a command from its first to its last byte) has frames either way, and ends with one of stream 4: how the
+process ended. Stream 3 ends any output that the daemon cannot give in full, with the reason.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import socket
 from typing import Any
 
 from stackfile import wire
-from stackfile.errors import EngineError
+from stackfile.errors import ActionError, EngineError
 from stackfile.model.container import ExitStatus
 
 CHUNK = 65536
 _HEADER = 8
-_ENDED = 3
+_FAILED, _ENDED = 3, 4
 
 
 class Hijacked:
@@ -52,7 +52,10 @@ class Hijacked:
             self._socket.setblocking(True)
 
     def read(self) -> tuple[int, bytes]:
-        """The next output as (1 stdout or 2 stderr, bytes); bytes are empty at the end, also at that of a daemon."""
+        """The next output as (1 stdout or 2 stderr, bytes); bytes are empty at the end, also at that of a daemon.
+
+        Raises ActionError where the rest of the output is not to be had.
+        """
         try:
             return self._read()
         except ConnectionError:
@@ -66,6 +69,8 @@ class Hijacked:
             if len(header) < _HEADER:
                 return self._stream, b""
             length = int.from_bytes(header[4:], "big")
+            if header[0] == _FAILED:
+                raise ActionError("action-failed", self._reader.read(length).decode(errors="replace"))
             if header[0] == _ENDED:
                 status = self._reader.read(length)
                 self._status = status if len(status) == length else b""

@@ -24,6 +24,8 @@ COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 _COLUMN = 14
 _LOOK, _SETTLE = 1.0, 0.2
 """Seconds between looks at what runs: while something is followed, and once nothing is any more."""
+_QUEUED = 1000
+"""Lines that wait to be printed; then the daemon waits with the rest of them."""
 _PATIENCE = 10.0
 """Seconds until a daemon that has gone is given up."""
 
@@ -87,6 +89,8 @@ def follow_logs(context: Context, project: Project, services: Sequence[str], opt
             printer.line(name, line)
         records = _patiently(lambda: context.containers_of(project, services))
         if not any(record.state.running for record in records):
+            for name, line in follower.rest():
+                printer.line(name, line)
             return 0
 
 
@@ -137,7 +141,7 @@ class _Follower:
     def __init__(self, context: Context, options: LogOptions) -> None:
         self._context = context
         self._options = options
-        self._queue: queue.SimpleQueue[tuple[str, LogLine | None]] = queue.SimpleQueue()
+        self._queue: queue.Queue[tuple[str, LogLine | None]] = queue.Queue(_QUEUED)
         self._live: set[str] = set()
         self._last: dict[str, tuple[int, int]] = {}
         """Name → (time of its last line, number of lines with that time): where to go on."""
@@ -165,6 +169,18 @@ class _Follower:
                 return
             self.seen(name, line)
             yield name, line
+
+    def rest(self) -> Iterator[tuple[str, LogLine]]:
+        """What is still on its way when nothing runs any more."""
+        while self._live:
+            try:
+                name, line = self._queue.get(timeout=_PATIENCE)
+            except queue.Empty:
+                return
+            if line is None:
+                self._live.discard(name)
+            else:
+                yield name, line
 
     def _read(self, record: ContainerRecord, name: str) -> None:
         since, skip = self._last.get(name, (0, 0))

@@ -16,6 +16,7 @@ from stackfile.cli.arguments import Arguments, Parser, Verb, check_operands
 from stackfile.cli.context import Context, exit_of
 from stackfile.cli.options import GLOBAL, merge_global
 from stackfile.cli.output.console import Console
+from stackfile.cli.reader import ReaderLeft
 from stackfile.errors import ActionError, StackfileError
 
 INTERRUPTED = 130
@@ -48,6 +49,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
         return INTERRUPTED
     except Terminated as ended:
         return ended.exit_code
+    except ReaderLeft:
+        _forget_stdout()
+        return BROKEN_PIPE
     finally:
         for number, handler in previous:
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stackfile.cli import terminal
 from stackfile.cli.session import Session, proxied
-from stackfile.errors import StackfileError
+from stackfile.errors import ActionError, StackfileError
 from stackfile.model.container import ContainerSpec
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ def attached(client: Client, spec: ContainerSpec, detach_keys: bytes, *, proxy: 
         )
         if session.run():
             return 0
-        return stream.status().exit_code
+        status = stream.status()
+        if not status.known:
+            raise ActionError(
+                "action-failed", f"the exit code of {stream.identity[:12]} is not known", cause=status.error
+            )
+        return status.exit_code
 
 
 class _Signals:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import struct
 
 _HEADER = struct.Struct(">BxxxL")
-ENDED = 3
+FAILED = 3
+"""At the end of output that could not be given in full: why, as text (Docker's `Systemerr`)."""
+ENDED = 4
 """Stream of ours, at the end of a `run`: how the process ended, as JSON."""
 
 
 def frame(stream: int, data: bytes) -> bytes:
-    """`data` of `stream` (1 stdout, 2 stderr, `ENDED`) as a frame."""
+    """`data` of `stream` (1 stdout, 2 stderr, `FAILED`, `ENDED`) as a frame."""
     return _HEADER.pack(stream, len(data)) + data

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from stackfile.daemon.batch import Batch
 from stackfile.daemon.detach import Detector
-from stackfile.daemon.frames import frame
+from stackfile.daemon.frames import FAILED, frame
 from stackfile.daemon.hijack import Session, first_of
+from stackfile.errors import StackfileError
 from stackfile.provider.engine import Streams
 
 T = TypeVar("T")
@@ -57,8 +58,12 @@ async def relay(
 async def _output(session: Session, streams: Streams, last: Callable[[], Awaitable[bytes]] | None) -> None:
     raw = streams.tty and last is None
     async with Batch(session.write) as batch:
-        async for chunk in streams.output():
-            await batch.add(chunk.data if raw else frame(chunk.stream, chunk.data))
+        try:
+            async for chunk in streams.output():
+                await batch.add(chunk.data if raw else frame(chunk.stream, chunk.data))
+        except StackfileError as error:
+            await batch.add(f"\r\n{error}\r\n".encode() if raw else frame(FAILED, str(error).encode()))
+            return
         if last is not None:
             await batch.add(await last())
 

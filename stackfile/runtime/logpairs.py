@@ -34,6 +34,14 @@ class Pair:
         os.close(self.log)
         os.close(self.index)
 
+    def size(self) -> int:
+        """Bytes of the log."""
+        return os.fstat(self.log).st_size
+
+    def removed(self) -> bool:
+        """Whether a rotation has removed it: it is there as long as somebody has it open."""
+        return os.fstat(self.log).st_nlink == 0
+
     def indexed(self) -> int:
         """Bytes of the index that hold whole records (and the header)."""
         size = os.fstat(self.index).st_size

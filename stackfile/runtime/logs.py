@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import os
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
 from stackfile.errors import KernelError
 from stackfile.runtime.logindex import SIZE
 from stackfile.runtime.logpairs import Pair, Record, open_pairs
+from stackfile.runtime.logtail import Position, Tail
 from stackfile.runtime.logwatch import Watcher, watcher
 
 STDOUT, STDERR = 1, 2
@@ -29,11 +31,15 @@ _SLOW, _FAST = 1.0, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Output: stream 1 or 2, time in ns since the epoch, bytes."""
+    """Output: stream 1 or 2, time in ns since the epoch, bytes.
+
+    With `missed` it has no bytes, and says how many a follower that was too slow has missed of this stream.
+    """
 
     stream: int
     time_ns: int
     data: bytes
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,6 @@ class Query:
     @property
     def streams(self) -> tuple[int, ...]:
         return tuple(stream for stream, wanted in ((STDOUT, self.stdout), (STDERR, self.stderr)) if wanted)
-
-
-Position = tuple[int, int]
-"""Generation, and position in its index."""
 
 
 def read_logs(directory: str, query: Query) -> Iterator[Chunk]:
@@ -212,73 +214,25 @@ def _split(stream: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Chunk]:
     yield from splitter.rest()
 
 
-class _Tail:
-    """Where a follower stands in one stream. Newer pairs are opened as they appear and kept, so none is missed."""
-
-    def __init__(self, directory: str, stream: int, from_start: bool) -> None:
-        self.stream = stream
-        self._directory = directory
-        self._pairs = open_pairs(directory, stream)
-        self._position = SIZE
-        if not from_start and self._pairs:
-            for pair in self._pairs[:-1]:
-                pair.close()
-            self._pairs = self._pairs[-1:]
-            self._position = max(self._pairs[0].indexed(), SIZE)
-
-    @property
-    def position(self) -> Position:
-        """Before a first file exists there is nothing before this position."""
-        return (self._pairs[0].generation, self._position) if self._pairs else (0, SIZE)
-
-    def look(self) -> None:
-        """Open what a rotation (or the first byte) has made."""
-        if self._pairs and not self._rotated():
-            return
-        newest = self._pairs[-1].generation if self._pairs else -1
-        self._pairs += open_pairs(self._directory, self.stream, newest)
-
-    def _rotated(self) -> bool:
-        try:
-            current = os.stat(f"{self._directory}/{'stdout' if self.stream == STDOUT else 'stderr'}.idx")
-        except FileNotFoundError:
-            return False
-        return current.st_ino != os.fstat(self._pairs[-1].index).st_ino
-
-    def take(self, limit: int) -> list[tuple[Record, Pair]]:
-        """Up to `limit` bytes' worth of new records."""
-        taken: list[tuple[Record, Pair]] = []
-        size = 0
-        while self._pairs and size < limit:
-            pair = self._pairs[0]
-            end = pair.indexed()
-            for record in pair.records(self._position, min(end, self._position + 64 * SIZE)):
-                taken.append((record, pair))
-                size += record.length
-            if self._position < end:
-                self._position = min(end, self._position + 64 * SIZE)
-            elif len(self._pairs) > 1 and not taken:
-                self._pairs.pop(0).close()
-                self._position = SIZE
-            else:
-                break
-        return taken
-
-    def close(self) -> None:
-        for pair in self._pairs:
-            pair.close()
-        self._pairs = []
-
-
 class LogFollower:
     """Output that is added to a container's log from the moment of construction on (in a running event loop).
 
     `history` is what stood there before, so that nothing is lost or doubled between the two. `chunks` yields what
     arrives as it arrives (attach), `lines` whole lines (logs -f; a last line without newline comes at the end). Both
-    end after `finish()` once everything that is written by then was given. Close it when done.
+    end after `finish()` once everything that is written by then was given. Who reads so slowly that rotations overtake
+    it misses the oldest, and is told (`Chunk.missed`). Close it when done.
     """
 
-    def __init__(self, directory: str, *, stdout: bool = True, stderr: bool = True, from_start: bool = False) -> None:
+    def __init__(
+        self,
+        directory: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        from_start: bool = False,
+        keep_all: bool = False,
+    ) -> None:
+        """`from_start`: all of the log; `keep_all`: nothing is missed, whatever it costs in disk."""
         os.makedirs(directory, mode=0o700, exist_ok=True)  # attached to before the container's first start
         self._directory = directory
         self._woken = asyncio.Event()
@@ -293,7 +247,7 @@ class LogFollower:
         except KernelError:
             self._watcher = None  # the machine's limit of watches is reached: look often instead
         wanted = Query(stdout=stdout, stderr=stderr).streams
-        self._tails = [_Tail(directory, stream, from_start) for stream in wanted]
+        self._tails = [Tail(directory, stream, from_start, keep_all=keep_all) for stream in wanted]
         self._ends = {tail.stream: tail.position for tail in self._tails}
 
     def history(self, query: Query) -> Iterator[Chunk]:
@@ -319,6 +273,10 @@ class LogFollower:
     async def lines(self) -> AsyncIterator[Chunk]:
         splitters = {tail.stream: _Splitter(tail.stream) for tail in self._tails}
         async for chunk in self.chunks():
+            if chunk.missed:
+                for line in splitters[chunk.stream].rest():
+                    yield line
+                yield chunk
             for line in splitters[chunk.stream].feed(chunk.time_ns, chunk.data):
                 yield line
         for splitter in splitters.values():
@@ -355,6 +313,9 @@ class LogFollower:
         for tail in self._tails:
             tail.look()
             taken += [(record, tail.stream, pair) for record, pair in tail.take(_PIECE)]
+            if tail.missed:
+                yield Chunk(tail.stream, time.time_ns(), b"", tail.missed)
+                tail.missed = 0
         taken.sort(key=lambda each: each[0].time_ns)
         for record, stream, pair in taken:
             for time_ns, data in _bytes(pair, record):

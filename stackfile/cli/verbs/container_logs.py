@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stackfile.cli import follow
+from stackfile.cli import follow, reader
 from stackfile.cli.arguments import Arguments, Verb
 from stackfile.cli.context import Context
 from stackfile.cli.verbs.logs import OPTIONS, options_of
@@ -25,5 +25,6 @@ def register() -> Verb:
 def run(context: Context, arguments: Arguments) -> int:
     record = context.client().container(arguments.positional[0])
     options = replace(options_of(arguments), prefix=False)
-    follow.stream_logs(context, record, options, arguments.flag("follow"))
+    with reader.needed(arguments.flag("follow")):
+        follow.stream_logs(context, record, options, arguments.flag("follow"))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stackfile.cli import quantities
+from stackfile.cli import quantities, reader
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.errors import UsageError
@@ -46,21 +46,24 @@ def run(context: Context, arguments: Arguments) -> int:
         project=project,
         services=services,
     )
-    for event in events:
-        if context.console.json:
-            context.console.line(
-                {
-                    "sequence": event.sequence,
-                    "time_ns": event.time_ns,
-                    "kind": event.kind,
-                    "action": event.action,
-                    "id": event.id,
-                    "attributes": event.attributes,
-                }
-            )
-        else:
-            context.console.print(_text(event))
+    with reader.needed(arguments.flag("follow", True)):
+        for event in events:
+            if context.console.json:
+                context.console.line(_plain(event))
+            else:
+                context.console.print(_text(event))
     return 0
+
+
+def _plain(event: Event) -> dict[str, object]:
+    return {
+        "sequence": event.sequence,
+        "time_ns": event.time_ns,
+        "kind": event.kind,
+        "action": event.action,
+        "id": event.id,
+        "attributes": event.attributes,
+    }
 
 
 def _text(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackfile.cli import follow, quantities
+from stackfile.cli import follow, quantities, reader
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.errors import UsageError
@@ -32,7 +32,8 @@ def run(context: Context, arguments: Arguments) -> int:
     options = options_of(arguments)
     project = context.project()
     if arguments.flag("follow"):
-        return follow.follow_logs(context, project, arguments.positional, options)
+        with reader.needed():
+            return follow.follow_logs(context, project, arguments.positional, options)
     follow.show_logs(context, context.containers_of(project, arguments.positional), options)
     return 0
 

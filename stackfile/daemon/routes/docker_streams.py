@@ -26,11 +26,11 @@ _CONDITIONS = ("not-running", "next-exit", "removed")
 
 @table.post("/containers/{id}/attach", stream=True)
 async def attach(call: Call) -> web.StreamResponse:
-    """With `stream=0` what was written until now, then the end."""
+    """With `stream=0` what was written until now, then the end; with `detach=0` no keys detach."""
     engine = call.services.engine
     record = await engine.container_get(call.path["id"])
     stdout, stderr = call.flag("stdout"), call.flag("stderr")
-    keys = parse_keys(call.text("detachKeys"))
+    keys = parse_keys(call.text("detachKeys")) if call.flag("detach", True) else b""
     if not call.flag("stream"):
         lines = engine.container_logs(record.id, LogQuery(stdout=stdout, stderr=stderr))
         return await take_over(call.request, lambda session: send(session.write, lines, record.spec.tty))

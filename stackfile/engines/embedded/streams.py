@@ -12,8 +12,8 @@ from stackfile.engines.embedded.core import Core
 from stackfile.engines.embedded.launcher import log_directory
 from stackfile.engines.embedded.registry import Container
 from stackfile.engines.embedded.terminal import resize
-from stackfile.errors import ConflictError, NotFoundError
-from stackfile.provider.engine import LogChunk, LogQuery
+from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.provider.engine import STDERR, STDOUT, LogChunk, LogQuery
 from stackfile.runtime.logs import Chunk, LogFollower, Query, read_logs
 
 _BATCH = 200
@@ -78,8 +78,14 @@ class ContainerStreams:
         self._end = asyncio.ensure_future(self._finish())
 
     async def output(self) -> AsyncIterator[LogChunk]:
-        """What the container writes from the attach on, until it ends."""
+        """What the container writes from the attach on, until it ends. ActionError (`limit-reached`)."""
         async for chunk in self._follower.chunks():
+            if chunk.missed:
+                raise ActionError(
+                    "limit-reached",
+                    f"this client read too slowly: {chunk.missed} bytes of {self._container.name}'s output are gone",
+                    hint="`logs` shows what is kept",
+                )
             yield LogChunk(chunk.stream, chunk.time_ns, chunk.data)
 
     async def write(self, data: bytes) -> None:
@@ -158,10 +164,20 @@ class Streams:
     async def attach(
         self, container: Container, *, stdin: bool, stdout: bool, stderr: bool, logs: bool
     ) -> ContainerStreams:
-        """Works before the start. ConflictError for a paused container."""
+        """Works before the start. ConflictError for a paused container.
+
+        A container never waits for who looks on: a client that is overtaken by the log's rotations is cut off. Who was
+        there before the start is what the container was started for (`run … | …`): all of its output is kept for it.
+        """
         if container.state.status == "paused":
             raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it first")
-        follower = LogFollower(log_directory(self._core, container.id), stdout=stdout, stderr=stderr, from_start=logs)
+        follower = LogFollower(
+            log_directory(self._core, container.id),
+            stdout=stdout,
+            stderr=stderr,
+            from_start=logs,
+            keep_all=not container.alive,
+        )
         return ContainerStreams(self._core, container, self._readers, stdin=stdin, follower=follower)
 
     async def logs(self, container: Container, query: LogQuery) -> AsyncIterator[LogChunk]:
@@ -229,9 +245,16 @@ async def _rest(follower: LogFollower, container: Container, query: LogQuery) ->
         async for chunk in follower.lines():
             if query.until_ns and chunk.time_ns > query.until_ns:
                 return
-            yield _public(chunk)
+            yield _public(chunk) if not chunk.missed else _missing(chunk)
     finally:
         ending.cancel()
+
+
+def _missing(chunk: Chunk) -> LogChunk:
+    """A line in the place of those that a reader has missed."""
+    name = "stdout" if chunk.stream == STDOUT else "stderr"
+    text = f"stackfile: {chunk.missed} bytes of {name} are missing here: they were rotated away before they were read\n"
+    return LogChunk(STDERR, chunk.time_ns, text.encode())
 
 
 def _public(chunk: Chunk) -> LogChunk:

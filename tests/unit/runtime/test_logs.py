@@ -232,6 +232,37 @@ def test_a_follower_that_falls_behind_keeps_rotated_files(tmp_path: Path) -> Non
     source.close()
 
 
+def test_a_follower_that_stands_still_lets_go_of_what_is_rotated_away(tmp_path: Path) -> None:
+    """The disk is freed but for a bounded part, and the reader hears of what it has missed, in its place."""
+    source = Source(tmp_path, max_size=40, max_files=2)
+    lines = [b"line %04d\n" % number for number in range(1200)]
+
+    async def run() -> tuple[int, list[Chunk]]:
+        source.say(b"begun")
+        follower = LogFollower(str(tmp_path), from_start=True)
+        for line in lines:
+            source.say(line)
+            await asyncio.sleep(0)  # the loop sees the change, nobody reads
+        kept = sum(
+            "/stdout.log" in os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd)
+        )
+        seen: list[Chunk] = []
+        follower.finish()
+        await collect(follower, seen, lines=True)
+        follower.close()
+        return kept, seen
+
+    kept, seen = asyncio.run(run())
+    assert kept < 150
+    (gap,) = (number for number, chunk in enumerate(seen) if chunk.missed)
+    given = [chunk.data for chunk in seen]
+    assert given[0] == b"begun" + lines[0]
+    assert given[1:gap] == lines[1:gap]
+    assert given[gap + 1 :] == lines[gap + 1 - len(given) :]
+    assert seen[gap].missed == sum(map(len, lines)) + 5 - sum(map(len, given))
+    source.close()
+
+
 def test_followers_of_many_directories_share_one_instance(tmp_path: Path) -> None:
     async def run() -> int:
         followers = [LogFollower(str(tmp_path / str(number))) for number in range(200)]

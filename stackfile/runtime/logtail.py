@@ -1,0 +1,100 @@
+"""Where a follower stands in one stream of a log, while the log is rotated under it."""
+
+from __future__ import annotations
+
+import os
+
+from stackfile.runtime.logindex import SIZE, index_name
+from stackfile.runtime.logpairs import Pair, Record, open_pairs
+
+_GONE_BYTES = 64 << 20
+_GONE_PAIRS = 128
+"""What a follower may keep of files that a rotation has removed: as long as it has them open, the disk is not free."""
+
+Position = tuple[int, int]
+"""Generation, and position in its index."""
+
+
+class Tail:
+    """Newer pairs are opened as they appear and kept, so that none is missed by a reader that is slow for a while.
+
+    One that stands still would keep a log of any length on the disk: of what is rotated away only so much is kept,
+    the newest. `missed` counts the bytes that were given up just before what `take` gives next.
+    """
+
+    def __init__(self, directory: str, stream: int, from_start: bool, *, keep_all: bool = False) -> None:
+        """`keep_all`: give nothing up, whatever it costs."""
+        self.stream = stream
+        self.missed = 0
+        self.keep_all = keep_all
+        self._directory = directory
+        self._pairs = open_pairs(directory, stream)
+        self._position = SIZE
+        self._given_up = 0
+        """Bytes between the pair that is read and the next one."""
+        if not from_start and self._pairs:
+            for pair in self._pairs[:-1]:
+                pair.close()
+            self._pairs = self._pairs[-1:]
+            self._position = max(self._pairs[0].indexed(), SIZE)
+
+    @property
+    def position(self) -> Position:
+        """Before a first file exists there is nothing before this position."""
+        return (self._pairs[0].generation, self._position) if self._pairs else (0, SIZE)
+
+    def look(self) -> bool:
+        """Open what a rotation (or the first byte) has made: whether there was something."""
+        if self._pairs and not self._rotated():
+            return False
+        newest = self._pairs[-1].generation if self._pairs else -1
+        found = open_pairs(self._directory, self.stream, newest)
+        self._pairs += found
+        self.give_up()
+        return bool(found)
+
+    def _rotated(self) -> bool:
+        try:
+            current = os.stat(f"{self._directory}/{index_name(self.stream)}")
+        except FileNotFoundError:
+            return False
+        return current.st_ino != os.fstat(self._pairs[-1].index).st_ino
+
+    def give_up(self) -> None:
+        """Let go of the oldest that are removed, but for the one that is being read."""
+        if self.keep_all:
+            return
+        gone = [pair for pair in self._pairs[1:] if pair.removed()]
+        size = sum(pair.size() for pair in gone)
+        while gone and (size > _GONE_BYTES or len(gone) > _GONE_PAIRS):
+            oldest = gone.pop(0)
+            size -= oldest.size()
+            self._given_up += oldest.size()
+            self._pairs.remove(oldest)
+            oldest.close()
+
+    def take(self, limit: int) -> list[tuple[Record, Pair]]:
+        """Up to `limit` bytes' worth of new records, all of one pair."""
+        taken: list[tuple[Record, Pair]] = []
+        size = 0
+        while self._pairs and size < limit:
+            pair = self._pairs[0]
+            end = pair.indexed()
+            for record in pair.records(self._position, min(end, self._position + 64 * SIZE)):
+                taken.append((record, pair))
+                size += record.length
+            if self._position < end:
+                self._position = min(end, self._position + 64 * SIZE)
+            elif len(self._pairs) > 1 and not taken:
+                self._pairs.pop(0).close()
+                self._position = SIZE
+                self.missed += self._given_up
+                self._given_up = 0
+            else:
+                break
+        return taken
+
+    def close(self) -> None:
+        for pair in self._pairs:
+            pair.close()
+        self._pairs = []
