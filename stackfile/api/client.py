@@ -17,6 +17,7 @@ from stackfile import wire
 from stackfile.api import commands, lasting, transfers
 from stackfile.api.hijacked import Hijacked
 from stackfile.api.http import Answer, Transport, path_of
+from stackfile.api.lasting import Wait
 from stackfile.api.replies import Finding, JobInfo, LogLine, Ping, Process
 from stackfile.api.transfers import Told
 from stackfile.errors import ActionError, EngineError, NotFoundError, StackfileError
@@ -370,13 +371,18 @@ class Client:
 
         With `not-running` a later daemon is asked when this one dies.
         """
-        return self.wait_started(ref, condition)()
+        return self._wait(ref, condition, lasting=condition == "not-running")()
 
-    def wait_started(self, ref: str, condition: str = "not-running") -> lasting.Wait:
-        """Register the wait now; calling the result blocks for the end. Lets `start` come in between."""
+    def wait_started(self, ref: str, condition: str = "not-running") -> Wait:
+        """Register the wait now; calling the result blocks for the end. Lets `start` come in between.
+
+        It ends with this daemon, as what is attached meanwhile does.
+        """
+        return self._wait(ref, condition, lasting=False)
+
+    def _wait(self, ref: str, condition: str, *, lasting: bool) -> Wait:
         target = path_of("containers", ref, "wait", condition=condition)
-        what = f"the end of {ref}"
-        return lasting.Wait(self._transport, target, what, lasting=condition == "not-running")
+        return Wait(self._transport, target, f"the end of {ref}", lasting=lasting)
 
     def attach(
         self,
