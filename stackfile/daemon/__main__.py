@@ -18,6 +18,9 @@ from stackfile.errors import StackfileError
 from stackfile.refusals import understood
 from stackfile.supervisor.presence import announce
 
+_NOISY = ("pyroute2", "asyncio")
+"""Loggers that write kilobytes for each message at level debug."""
+
 
 def main(arguments: list[str]) -> int:
     """Run until told to end; the process's exit code."""
@@ -33,7 +36,8 @@ def main(arguments: list[str]) -> int:
     try:
         chosen = settings.load()
         log.setup("daemon", chosen.log_level)
-        log.get("asyncio").setLevel("WARNING")  # at level debug it writes a line for each connection
+        for noisy in _NOISY:
+            log.get(noisy).setLevel("WARNING")
         routes.find()
         asyncio.run(_serve(chosen, lambda: tell("ok")))
     except StackfileError as error:

@@ -1,4 +1,6 @@
-"""rtnetlink(7) messages: bridges, veth pairs, addresses, routes, neighbours."""
+"""rtnetlink(7) messages for what happens often: veth pairs, addresses, routes and neighbours of a container's start,
+and what links there are. Bridges, and what is asked for rarely, go through pyroute2.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,10 @@ _UP = 1
 _IFNAME, _ADDRESS, _MASTER, _LINKINFO, _NET_NS_FD, _AF_SPEC = 3, 1, 10, 18, 28, 26
 _MTU, _LINK = 4, 5
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_BR_NF_CALL_IPTABLES, _BR_NF_CALL_IP6TABLES, _BR_NF_CALL_ARPTABLES = 36, 37, 38
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
 _STATE, _HAIRPIN, _FORWARDING = 1, 4, b"\x03"
 _IFALIAS, _EXT_MASK, _SKIP_STATS = 20, 29, 8
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF = 1, 4
 _OPERSTATE, _OPERATIONAL = 16, b"\x06"
 _AF_BRIDGE = 7
 _NODAD = 0x02
@@ -60,21 +60,6 @@ def plain_link(name: str, kind: str) -> Message:
     """An interface of a kind, with whatever that kind chooses by itself."""
     body = _link() + text(_IFNAME, name[:15]) + nest(_LINKINFO, text(_INFO_KIND, kind))
     return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"{kind} {name}")
-
-
-def bridge(name: str, hardware: str) -> Message:
-    """A bridge with this hardware address, whose frames no iptables sees on its account."""
-    filters = (_BR_NF_CALL_IPTABLES, _BR_NF_CALL_IP6TABLES, _BR_NF_CALL_ARPTABLES)
-    data = nest(_INFO_DATA, *(attribute(kind, b"\0") for kind in filters))
-    body = _link() + text(_IFNAME, name) + attribute(_ADDRESS, mac(hardware))
-    body += nest(_LINKINFO, text(_INFO_KIND, "bridge"), data)
-    return Message(_NEWLINK, CREATE | EXCLUSIVE, body, f"bridge {name}")
-
-
-def link_properties(index: int, *, alias: str = "", mtu: int = 0) -> Message:
-    """Give the link an alias and a size of packets; "" and 0 leave what there is."""
-    body = _link(index) + (text(_IFALIAS, alias) if alias else b"") + (u32(_MTU, mtu) if mtu else b"")
-    return Message(_NEWLINK, 0, body, f"properties of link {index}")
 
 
 def veth(name: str, name_mac: str, master: int, peer: str, peer_mac: str, netns_fd: int, mtu: int = 0) -> Message:
@@ -172,20 +157,6 @@ def default_route(index: int, gateway: str) -> Message:
     head = struct.pack("=BBBBBBBBI", _family(gateway), 0, 0, 0, _MAIN, _BOOT, _UNIVERSE, _UNICAST, 0)
     body = head + attribute(5, packed(gateway)) + u32(4, index)
     return Message(_NEWROUTE, CREATE | REPLACE, body, f"default route via {gateway}")
-
-
-def all_routes() -> Message:
-    """Ask for the routes of all tables."""
-    return Message(_GETROUTE, DUMP, struct.pack("=BBBBBBBBI", socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0), "routes")
-
-
-def route_row(body: bytes) -> tuple[str, int] | None:
-    """(`10.0.0.0/8`, index of the link) of an answer to `all_routes`; None for default routes and other families."""
-    family, bits = body[0], body[1]
-    found = attributes(body, 12)
-    if family not in (socket.AF_INET, socket.AF_INET6) or _RTA_DST not in found or not bits:
-        return None
-    return f"{socket.inet_ntop(family, found[_RTA_DST])}/{bits}", _number(found.get(_RTA_OIF, b""))
 
 
 def get_route(value: str) -> Message:

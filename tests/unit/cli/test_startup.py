@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"yaml", "jinja2", "networkx", "aiohttp", "asyncio", "jsonschema", "requests", "argparse"}
+HEAVY = {"yaml", "jinja2", "networkx", "aiohttp", "asyncio", "jsonschema", "requests", "argparse", "pyroute2"}
 
 
 def imported(code: str) -> set[str]:
