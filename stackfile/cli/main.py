@@ -16,12 +16,10 @@ from stackfile.cli.arguments import Arguments, Parser, Verb, check_operands
 from stackfile.cli.context import Context, exit_of
 from stackfile.cli.options import GLOBAL, merge_global
 from stackfile.cli.output.console import Console
-from stackfile.cli.reader import ReaderLeft
+from stackfile.cli.reader import BROKEN_PIPE
 from stackfile.errors import ActionError, StackfileError
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
-"""As the shell shows a program that SIGPIPE ended."""
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a write to a full disk, to a file that is too large or to a terminal that hung up fails with."""
@@ -49,9 +47,6 @@ def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
         return INTERRUPTED
     except Terminated as ended:
         return ended.exit_code
-    except ReaderLeft:
-        _forget_stdout()
-        return BROKEN_PIPE
     finally:
         for number, handler in previous:
             signal.signal(number, handler)

@@ -4,54 +4,49 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from stackfile.cli.terminal import STDOUT
 
-
-class ReaderLeft(BaseException):
-    """Nobody reads stdout any more. No OSError, which a connection that is waited on would take for its own."""
+BROKEN_PIPE = 141
+"""As the shell shows a program that SIGPIPE ended."""
+_GRACE = 500
+"""Milliseconds in which a command that is just writing finds out by itself."""
 
 
 @contextmanager
 def needed(live: bool = True) -> Iterator[None]:
-    """While a stream is shown that is silent for a while, perhaps for ever (`live`: it is).
+    """While a stream is shown that may be silent for ever (`live`: it is one), and nothing would have to be put back.
 
-    Raises ReaderLeft once nobody reads stdout any more: poll(2), POLLERR.
+    Once nobody reads stdout any more (poll(2), POLLERR) this process ends as SIGPIPE ends others. No exception: one
+    from outside would arrive anywhere, in the closing of a generator too.
     """
-    if not live or not _is_pipe() or threading.current_thread() is not threading.main_thread():
+    if not live or not _is_pipe():
         yield
         return
-    reader, writer = os.pipe()
-    thread = threading.Thread(target=_watch, args=(reader, threading.get_ident()), name="reader", daemon=True)
-    previous = signal.signal(signal.SIGPIPE, _left)
+    done, finish = os.pipe()
+    thread = threading.Thread(target=_watch, args=(done,), name="reader", daemon=True)
+    thread.start()
     try:
-        thread.start()
         yield
     finally:
-        os.close(writer)
+        os.close(finish)
         thread.join()
-        os.close(reader)
-        signal.signal(signal.SIGPIPE, previous)
+        os.close(done)
 
 
-def _watch(wake: int, waiting: int) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+def _watch(done: int) -> None:
     poller = select.poll()
     poller.register(STDOUT, 0)  # errors are told in any case
-    poller.register(wake, select.POLLIN)
-    if wake not in dict(poller.poll()):
-        signal.pthread_kill(waiting, signal.SIGPIPE)
-
-
-def _left(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    raise ReaderLeft
+    poller.register(done, select.POLLIN)
+    if done in dict(poller.poll()):
+        return
+    poller.unregister(STDOUT)
+    if not poller.poll(_GRACE):
+        os._exit(BROKEN_PIPE)
 
 
 def _is_pipe() -> bool:
