@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stackfile.errors import Place
-from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, at_path
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, Template, at_path
 from stackfile.language.options import LoadOptions, Reader
 from stackfile.language.scalars import whole
 
@@ -40,6 +40,8 @@ class Finding:
 
 RULES: dict[str, Rule] = {}
 _IGNORE = re.compile(r"#\s*stackfile:\s*ignore\s+([\w\-, ]+)")
+_VALUE = re.compile(r"""(?<![\w.'"])values\b(?:\.(\w+)|\[['"]([^'"]+)['"]\])?""")
+_ELSEWHERE = re.compile(r"{%-?\s*(include|import|from)\b")
 _SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.IGNORECASE)
 _DATABASES = frozenset({1433, 1521, 2379, 3306, 5432, 5984, 6379, 9042, 9200, 11211, 27017})
 _SENSITIVE = ("/boot", "/dev", "/etc", "/proc", "/root", "/sys", "/usr", "/var/lib", "/var/run", "/run")
@@ -76,7 +78,7 @@ def unsilenced(findings: list[Finding], options: LoadOptions, reader: Reader) ->
         file = finding.at.file
         if file not in lines:
             try:
-                data = reader.read(os.path.join(options.directory, file))
+                data = reader.read(file if file == "-" else os.path.join(options.directory, file))
             except OSError:
                 data = b""
             lines[file] = data.decode("utf-8-sig", "replace").split("\n")
@@ -193,8 +195,23 @@ def _published(tree: Mapping) -> Said:
 @rule("no-health-check", "note", "nothing says when the service is ready, or no longer", "write a healthcheck:")
 def _health(tree: Mapping) -> Said:
     for place, name, service in _placed(tree):
-        if "ports" in service.entries and "healthcheck" not in service.entries:
+        own = "healthcheck" in service.entries or _checked_image(tree, _text(service.get("image")))
+        if "ports" in service.entries and not own:
             yield place, f"{name} is published and has no health check"
+
+
+def _checked_image(tree: Mapping, name: str | None) -> bool:
+    """Whether an image of the stack, or one that it is made from, brings a health check."""
+    images, seen = tree.get("images"), set[str]()
+    while isinstance(images, Mapping) and name is not None and name not in seen:
+        seen.add(name)
+        image = images.get(name)
+        if not isinstance(image, Mapping):
+            return False
+        if any(isinstance(step, Mapping) and "healthcheck" in step.entries for step in _items(image, "steps")):
+            return True
+        name = _text(image.get("from"))
+    return False
 
 
 @rule("host-namespace", "warning", "the container is not apart from the machine", "leave the key out")
@@ -274,6 +291,39 @@ def _unused(tree: Mapping) -> Said:
             used = name in words or any(word.startswith(member) for word in words)
             if name != "default" and not used and not declared.keys[name].template:
                 yield declared.keys[name].place, f"nobody uses {section}.{name}"
+
+
+@rule("unused-value", "note", "it can be set, and nothing changes", "remove it, or use it in a template")
+def _unused_values(tree: Mapping) -> Said:
+    declared = tree.get("values")
+    texts = [node.text for node in _templates(tree)]
+    # Files that are templates too, or values by a name that is made up: better to say nothing than something wrong.
+    elsewhere = any(_ELSEWHERE.search(text) for text in texts) or any(word == "template_driver" for word in _keys(tree))
+    used = [match for text in texts for match in _VALUE.findall(text)]
+    if not isinstance(declared, Mapping) or elsewhere or any(not (name or quoted) for name, quoted in used):
+        return
+    names = {name or quoted for name, quoted in used}
+    for name, key in declared.keys.items():
+        if name not in names:
+            yield key.place, f"no template uses values.{name}"
+
+
+def _templates(node: Node) -> Iterator[Template]:
+    if isinstance(node, Template):
+        yield node
+    elif isinstance(node, Mapping | Sequence):
+        for child in node.entries.values() if isinstance(node, Mapping) else node.items:
+            yield from _templates(child)
+    if isinstance(node, Mapping):
+        yield from (Template(key, mark.place) for key, mark in node.keys.items() if mark.template)
+
+
+def _keys(node: Node) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        yield from node.entries
+    if isinstance(node, Mapping | Sequence):
+        for child in node.entries.values() if isinstance(node, Mapping) else node.items:
+            yield from _keys(child)
 
 
 def _mentions(node: Node) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from stackfile.errors import Place
 
@@ -24,11 +24,16 @@ class Reader(Protocol):
 
 
 class FileReader:
-    """Reads the file system with the rights of this process."""
+    """Reads the file system with the rights of this process. Standard input can be read once: what it said is kept."""
+
+    _stdin: ClassVar[tuple[BinaryIO, bytes] | None] = None
 
     def read(self, path: str) -> bytes:
         if path == "-":
-            return sys.stdin.buffer.read()
+            stream = sys.stdin.buffer
+            if FileReader._stdin is None or FileReader._stdin[0] is not stream:
+                FileReader._stdin = stream, stream.read()
+            return FileReader._stdin[1]
         with open(path, "rb") as stream:
             return stream.read()
 

@@ -434,7 +434,9 @@ class Containers:
 
     def _live(self, identity: str) -> Container:
         container = self._all.get(identity)
-        if container is None or container.main.ended is not None or container.main.done is not None:
+        main = container.main if container is not None else None
+        # Without a pidfd it was gone when we adopted it: its end is told as soon as it is known.
+        if container is None or main is None or main.ended is not None or main.done is not None or main.pidfd < 0:
             raise ConflictError("not-running", f"container {identity[:12]} is not running")
         return container
 

@@ -376,6 +376,26 @@ def test_output_is_in_the_log_before_the_end_is_told(play: Callable[[Scenario], 
     play(scenario)
 
 
+def test_exec_in_a_container_that_ended_while_nobody_watched(play: Callable[[Scenario], Any]) -> None:
+    """Shim and supervisor were both away: there is no process to go into, and how it ended is not known yet."""
+
+    async def scenario(box: Box) -> None:
+        running = await box.start("main", "sleep", "100")
+        shim = box.supervisor.status()["shim"].pid
+        box.process.send_signal(signal.SIGSTOP)
+        os.kill(shim, signal.SIGKILL)
+        box.cgroups.kill_all(box.made["main"].container)
+        end_supervisor(box.process, signal.SIGKILL)
+        await box.until(lambda: not os.path.exists(f"/proc/{running.pid}"))
+        box.process = start_supervisor(box.settings)
+        with pytest.raises(ConflictError) as gone:
+            await box.exec("main", "true")
+        assert gone.value.reason == "not-running"
+        assert (await box.ended("main")).reason
+
+    play(scenario)
+
+
 def test_release_lets_go_of_what_an_earlier_shim_had_held(play: Callable[[Scenario], Any]) -> None:
     """One that died after it had handed a container's descriptors over, and before it recorded the container."""
 

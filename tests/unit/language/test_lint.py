@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,7 @@ def test_version(tmp_path: Path) -> None:
     assert found(tmp_path, "version: '3'\n" + text, "obsolete-version") == [(1, 1)]
     assert found(tmp_path, text, "obsolete-version") == []
     assert {rule.id for rule in lint_rules()} == {
-        *CASES, "obsolete-version", "unhealthy-dependency", "unused",
+        *CASES, "obsolete-version", "unhealthy-dependency", "unused", "unused-value",
     }  # fmt: skip
 
 
@@ -80,3 +82,38 @@ def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert main(["lint", "--ignore", "nonsense"]) == 2
     Path("compose.yaml").write_text("services: [\n")
     assert main(["lint"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("use", "lines"),
+    [
+        ("{{ values.used }}", [1]),
+        ("{{ values['used'] ~ values.left }}", []),
+        ("{{ values[env.NAME] }}", []),
+        ("{{ values | length }}", []),
+        ("{% for each in values.used %}{{ each }}{% endfor %}", [1]),
+        ("{% include 'other.j2' %}", []),
+    ],
+)
+def test_values_that_nobody_uses(use: str, lines: list[int], tmp_path: Path) -> None:
+    text = f'values: {{left: 1, used: "a"}}\nservices:\n  web:\n    image: x:1\n    labels: {{a: "{use}"}}\n'
+    (tmp_path / "other.j2").write_text("x")
+    (tmp_path / "stack.yaml").write_text(text)
+    options = LoadOptions(directory=str(tmp_path), environ={"NAME": "left"})
+    assert [each.at.line for each in lint(options) if each.rule.id == "unused-value"] == lines
+
+
+def test_values_of_templates_in_files(tmp_path: Path) -> None:
+    (tmp_path / "c.j2").write_text("{{ values.left }}")
+    text = "values: {left: 1}\nservices: {web: {image: 'x:1', configs: [c]}}\n"
+    (tmp_path / "stack.yaml").write_text(text + "configs: {c: {file: c.j2, template_driver: jinja}}\n")
+    assert not [
+        each for each in lint(LoadOptions(directory=str(tmp_path), environ={})) if each.rule.id == "unused-value"
+    ]
+
+
+def test_a_file_on_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"services:\n  a: {image: 'x:latest'}\n  b: {image: 'x:latest'}  # stackfile: ignore unpinned-image\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    options = LoadOptions(directory=str(tmp_path), files=("-",), environ={})
+    assert [each.at.line for each in lint(options) if each.rule.id == "unpinned-image"] == [2]
