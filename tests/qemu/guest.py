@@ -141,7 +141,7 @@ def start_engine() -> None:
         os._exit(0)
     check("supervisor, shim and resolver start", wait(Path(given.run, "resolver.sock").exists, 40))
     if os.fork() == 0:
-        asyncio.run(Daemon(given).run(lambda: say("the daemon serves")))
+        asyncio.run(Daemon(given).run(lambda: not say("the daemon serves")))
         os._exit(0)
     check("the engine starts", wait(Path(given.socket).exists, 40))
 

@@ -67,7 +67,7 @@ def test_half_close_lets_output_go_on(pair: tuple[socket.socket, socket.socket])
 def test_a_run_says_how_it_ended(pair: tuple[socket.socket, socket.socket], tty: bool) -> None:
     ours, theirs = pair
     with Hijacked(ours, ours.makefile("rb"), tty=tty, framed=True) as stream:
-        theirs.sendall(frame(1, b"out") + frame(3, b'{"exit_code": 7}'))
+        theirs.sendall(frame(1, b"out") + frame(4, b'{"exit_code": 7}'))
         assert stream.read() == (1, b"out")
         assert stream.read()[1] == b""
         assert stream.status().exit_code == 7
@@ -76,7 +76,7 @@ def test_a_run_says_how_it_ended(pair: tuple[socket.socket, socket.socket], tty:
 def test_a_run_that_was_cut_off_has_no_exit_code(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     with Hijacked(ours, ours.makefile("rb"), tty=False, framed=True) as stream:
-        theirs.sendall(frame(3, b'{"exit_code": 7}')[:12])
+        theirs.sendall(frame(4, b'{"exit_code": 7}')[:12])
         theirs.close()
         assert stream.read()[1] == b""
         with pytest.raises(EngineError) as caught:
