@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from stackfile.errors import ActionError, ConflictError
 from stackfile.model.stack import Mount, Resources, Ulimit
 from stackfile.runtime.instructions import BindMount
 from tests.conftest import own_settings
-from tests.integration.shimbox import Box, make_rootfs, shimbox
+from tests.integration.shimbox import Box, end_supervisor, make_rootfs, shimbox, start_supervisor
 
 pytestmark = pytest.mark.root
 
