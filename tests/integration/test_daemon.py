@@ -268,7 +268,8 @@ def threads_and_fds(pid: int) -> int:
 def test_streams_whose_client_vanished_leave_nothing_behind(served: Served, client: Client) -> None:
     identity = create(client, "sleep", "99")
     client.start(identity)
-    client.ping()
+    # Namespaces for the next containers are made in the background, and each is a descriptor.
+    client.settle()
     pid = client.ping().pid
     before = threads_and_fds(pid)
     requests = [
@@ -282,7 +283,7 @@ def test_streams_whose_client_vanished_leave_nothing_behind(served: Served, clie
     assert threads_and_fds(pid) > before
     for connection in connections:
         connection.close()
-    until(lambda: threads_and_fds(pid) <= before, 5)
+    until(lambda: threads_and_fds(pid) <= before, 30)
 
 
 def test_a_follower_that_does_not_read_stops_at_the_buffers(served: Served, client: Client) -> None:
