@@ -9,11 +9,10 @@ from stackfile.errors import EngineError
 from stackfile.paths import RunPaths
 from stackfile.settings import Settings
 from stackfile.supervisor.client import ProcessStatus, Supervisor
-from stackfile.supervisor.condition import complaint, condition
+from stackfile.supervisor.condition import complaint, condition, described, last_lines
 
 _LINES = 3
 """Of a log, for an error."""
-_TAIL = 4096
 
 
 def look(settings: Settings) -> list[Process]:
@@ -21,7 +20,7 @@ def look(settings: Settings) -> list[Process]:
 
     Only root may ask: nothing for anybody else.
     """
-    return [_process(row) for row in _rows(settings)]
+    return [Process(**described(row)) for row in _rows(settings)]
 
 
 def why(settings: Settings) -> tuple[str, str]:
@@ -32,7 +31,9 @@ def why(settings: Settings) -> tuple[str, str]:
     lines = [complaint(row) for row in rows]
     logs = [row.log for row in rows if condition(row) == "crash loop"]
     if logs:
-        lines += [f"its log ends: {line}" if number == 0 else line for number, line in enumerate(_tail(logs[0]))]
+        lines += [
+            f"its log ends: {line}" if number == 0 else line for number, line in enumerate(last_lines(logs[0], _LINES))
+        ]
         return "\n".join(lines), f"see {', '.join(logs)}"
     stopped = [str(row.pid) for row in rows if condition(row) == "stopped"]
     return "\n".join(lines), f"kill -CONT {' '.join(stopped)} lets it go on" if stopped else ""
@@ -61,25 +62,3 @@ def _locked_by(paths: RunPaths) -> int:
             return pid
     except (OSError, ValueError):
         return 0
-
-
-def _process(row: ProcessStatus) -> Process:
-    return Process(
-        name=row.name,
-        pid=row.pid,
-        state=condition(row),
-        started_ns=row.started,
-        restarts=row.restarts,
-        failures=row.failures,
-        last_end=row.last_end,
-        log=row.log,
-    )
-
-
-def _tail(path: str) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
-            return file.read().decode(errors="replace").strip().splitlines()[-_LINES:]
-    except OSError:
-        return []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import stackfile
 from stackfile import settings as settings_module
+from stackfile import versions
 from stackfile.api.client import Client
 from stackfile.api.http import Address, Transport, parse_address
 from stackfile.errors import EngineError, StackfileError
@@ -106,7 +107,7 @@ class _Greeting:
 
     def _upgraded(self, version: str) -> bool:
         """Whether an older daemon was there, which is now of our version."""
-        if not self._upgrades or not _number(version) < _number(stackfile.__version__):
+        if not self._upgrades or not versions.number(version) < versions.number(stackfile.__version__):
             return False
         self._told(f"the engine becomes version {stackfile.__version__}, from {version}; containers run on")
         upgrade_engine(self._client, version)
@@ -131,7 +132,7 @@ def upgrade_engine(client: Client, version: str) -> None:
             found = client.ping(timeout=_UPGRADE_PATIENCE).version
         except StackfileError:
             found = ""
-        if found and _number(found) >= _number(stackfile.__version__):
+        if found and versions.number(found) >= versions.number(stackfile.__version__):
             return check_version(found, API)
         time.sleep(0.05)
     raise EngineError(
@@ -145,7 +146,7 @@ def check_version(version: str, api: int) -> None:
     """Raises EngineError (`engine-incompatible`) unless a daemon of `version` and `api` is one for this client."""
     if version == stackfile.__version__ and api == API:
         return
-    older = _number(version) <= _number(stackfile.__version__)
+    older = versions.number(version) <= versions.number(stackfile.__version__)
     hint = (
         "`stackfile daemon stop` ends the older daemon; the next command starts this version's"
         if older
@@ -300,7 +301,3 @@ def _read_until(descriptor: int, deadline: float) -> bytes:
             break
         data += part
     return data
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

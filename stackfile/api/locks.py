@@ -14,6 +14,7 @@ from stackfile.api import dockerfiles
 from stackfile.api.references import full_name
 from stackfile.errors import ErrorCollector, Place, RefusedError, StackError
 from stackfile.language import LoadOptions, Reader, lockfile
+from stackfile.language.dialect import shown_path
 from stackfile.language.options import FileReader
 from stackfile.model.lock import Lock
 from stackfile.model.stack import Build, ImageResource, Service, Stack
@@ -34,8 +35,7 @@ class LockFile:
         named = options.files[0] != "-" if options.files else bool(stack.files)
         directory = os.path.dirname(stack.files[0]) if named and stack.files else stack.directory
         path = os.path.join(directory, lockfile.NAME)
-        shown = os.path.relpath(path, options.directory)
-        return cls(path, path if shown.startswith("../../..") else shown)
+        return cls(path, shown_path(path, options.directory))
 
     def read(self, reader: Reader | None = None) -> Lock | None:
         """What it says; None where there is none. StackError (`file-unreadable` and as `lockfile.parse`)."""

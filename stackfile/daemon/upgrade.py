@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import stackfile
-from stackfile import log
+from stackfile import log, versions
 from stackfile.errors import ActionError, ConflictError, EngineError
 from stackfile.paths import RunPaths, StatePaths
 from stackfile.reconcile.jobs import JobManager
@@ -65,7 +65,7 @@ class Upgrade:
         """The version of a program that does what an engine here needs."""
         found = await self._trial(program)
         version = str(found["version"])
-        if _number(version) <= _number(stackfile.__version__):
+        if versions.number(version) <= versions.number(stackfile.__version__):
             raise _unfit(version, f"the engine is version {stackfile.__version__}", "use that version")
         paths = (StatePaths(self._settings.root).database, RunPaths(self._settings.run).database)
         for path, schema in zip(paths, found["schemas"], strict=True):
@@ -104,10 +104,6 @@ class Upgrade:
                 if time.monotonic() > deadline:
                     raise ActionError("action-failed", "the engine cannot be upgraded", cause=error.cause) from error
             await asyncio.sleep(_PAUSE)
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _unfit(version: str, cause: str, hint: str = "") -> EngineError:

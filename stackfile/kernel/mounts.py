@@ -1,7 +1,7 @@
 """The mount API of Linux 5.2 and later (fsopen(2), fsmount(2), open_tree(2), move_mount(2), mount_setattr(2)).
 
 Mounts are descriptors until they are attached, so the target can be resolved inside a root that is not trusted.
-Every function raises KernelError.
+Every function raises KernelError, but for `mount_points`.
 """
 
 from __future__ import annotations
@@ -180,3 +180,10 @@ def _overlay_by_mount(lower: Sequence[str], upper: str, work: str, target: str) 
 def _escape(path: str) -> str:
     """Colons part layers and commas part options."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted, in the order of mounting (proc_pid_mountinfo(5))."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        rows = [line.split()[4] for line in file]
+    return [row.decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape") for row in rows]

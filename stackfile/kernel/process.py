@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import os
 import struct
+import time
 
 from stackfile.errors import KernelError
 from stackfile.kernel import syscalls
@@ -109,6 +110,12 @@ def exit_status(pidfd: int) -> int | None:
         return None
     (mask,) = struct.unpack_from("<Q", info, 0)
     return int(struct.unpack_from("<i", info, 60)[0]) if mask & _INFO_EXIT else None
+
+
+def since_epoch(ticks: int) -> int:
+    """A start time (clock ticks since boot) in ns since the epoch."""
+    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def state(pid: int) -> str:

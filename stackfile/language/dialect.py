@@ -115,7 +115,7 @@ def _with_override(
     base = found[0]
     names = [base]
     if len(found) > 1:
-        shown = _shown(os.path.join(directory, base), cwd)
+        shown = shown_path(os.path.join(directory, base), cwd)
         warnings.append(Warned(f"{base} is used; {', '.join(found[1:])} beside it is not", Place(shown)))
     dialect = STACK if base in STACK_NAMES else COMPOSE
     stem, extension = os.path.splitext(base)
@@ -124,14 +124,14 @@ def _with_override(
         overrides = list(_COMPOSE_OVERRIDES)
     present = [name for name in overrides if reader.exists(os.path.join(directory, name))]
     if len(present) > 1:
-        shown = _shown(os.path.join(directory, present[0]), cwd)
+        shown = shown_path(os.path.join(directory, present[0]), cwd)
         warnings.append(Warned(f"{present[0]} is used; {', '.join(present[1:])} beside it is not", Place(shown)))
     names += present[:1]
     paths = [os.path.join(directory, name) for name in names]
-    return [SourceFile(_shown(path, cwd), path, dialect) for path in paths]
+    return [SourceFile(shown_path(path, cwd), path, dialect) for path in paths]
 
 
-def _shown(path: str, cwd: str) -> str:
+def shown_path(path: str, cwd: str) -> str:
     """A path as the user would write it: relative where it is near."""
     relative = os.path.relpath(path, cwd)
     return relative if relative.count("..") <= 2 else path

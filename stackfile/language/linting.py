@@ -296,9 +296,11 @@ def _unused(tree: Mapping) -> Said:
 @rule("unused-value", "note", "it can be set, and nothing changes", "remove it, or use it in a template")
 def _unused_values(tree: Mapping) -> Said:
     declared = tree.get("values")
-    texts = [node.text for node in _templates(tree)]
+    texts = list(_templates(tree))
     # Files that are templates too, or values by a name that is made up: better to say nothing than something wrong.
-    elsewhere = any(_ELSEWHERE.search(text) for text in texts) or any(word == "template_driver" for word in _keys(tree))
+    elsewhere = any(_ELSEWHERE.search(text) for text in texts) or any(
+        isinstance(node, Mapping) and "template_driver" in node.entries for node in _nodes(tree)
+    )
     used = [match for text in texts for match in _VALUE.findall(text)]
     if not isinstance(declared, Mapping) or elsewhere or any(not (name or quoted) for name, quoted in used):
         return
@@ -308,32 +310,26 @@ def _unused_values(tree: Mapping) -> Said:
             yield key.place, f"no template uses values.{name}"
 
 
-def _templates(node: Node) -> Iterator[Template]:
-    if isinstance(node, Template):
-        yield node
-    elif isinstance(node, Mapping | Sequence):
-        for child in node.entries.values() if isinstance(node, Mapping) else node.items:
-            yield from _templates(child)
-    if isinstance(node, Mapping):
-        yield from (Template(key, mark.place) for key, mark in node.keys.items() if mark.template)
+def _templates(tree: Node) -> Iterator[str]:
+    """The texts of all templates, keys among them."""
+    for node in _nodes(tree):
+        if isinstance(node, Template):
+            yield node.text
+        elif isinstance(node, Mapping):
+            yield from (key for key, mark in node.keys.items() if mark.template)
 
 
-def _keys(node: Node) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        yield from node.entries
-    if isinstance(node, Mapping | Sequence):
-        for child in node.entries.values() if isinstance(node, Mapping) else node.items:
-            yield from _keys(child)
+def _nodes(tree: Node) -> Iterator[Node]:
+    yield tree
+    if isinstance(tree, Mapping | Sequence):
+        for child in tree.entries.values() if isinstance(tree, Mapping) else tree.items:
+            yield from _nodes(child)
 
 
-def _mentions(node: Node) -> Iterator[str]:
+def _mentions(tree: Node) -> Iterator[str]:
     """All texts of a tree, keys and values."""
-    if isinstance(node, Mapping):
-        for key, child in node.entries.items():
-            yield key
-            yield from _mentions(child)
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            yield from _mentions(item)
-    else:
-        yield node.text
+    for node in _nodes(tree):
+        if isinstance(node, Mapping):
+            yield from node.entries
+        elif not isinstance(node, Sequence):
+            yield node.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from stackfile.errors import Place, StackError
+from stackfile.language.dialect import shown_path
 from stackfile.language.growth import MAX_TEXT
 from stackfile.language.options import Reader
 
@@ -30,8 +31,7 @@ class Partials:
         path = os.path.normpath(os.path.join(self._directory, name))
         if not (self._inside(path, self._directory) and self._inside(*map(os.path.realpath, (path, self._directory)))):
             raise StackError("include-outside", f"{name} lies outside the project", hint=f"it is {self._directory}")
-        near = os.path.relpath(path, self._cwd)
-        shown = path if near.startswith("../../..") else near
+        shown = shown_path(path, self._cwd)
         try:
             data = self._reader.read(path)
         except FileNotFoundError:

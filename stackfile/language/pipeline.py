@@ -10,7 +10,7 @@ from typing import Any
 
 from stackfile.errors import ErrorCollector, ErrorList, Place, StackError, StackfileError
 from stackfile.language import environments, expand, merge, project, settable, values
-from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, files_of
+from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, files_of, shown_path
 from stackfile.language.document import SECTIONS, AsWritten, Documents, Interpolator, read_bytes
 from stackfile.language.extends import Extender
 from stackfile.language.include import Included, Includer
@@ -219,9 +219,7 @@ class Pipeline:
 
     def _environment_file(self, path: str, at: Place) -> Mapping:
         full = os.path.normpath(os.path.join(self.directory, path))
-        shown = os.path.relpath(full, self.cwd)
-        dialect = dialect_of(full) or STACK
-        return self._document(SourceFile(shown if not shown.startswith("../../..") else full, full, dialect), at)
+        return self._document(SourceFile(shown_path(full, self.cwd), full, dialect_of(full) or STACK), at)
 
     # ------------------------------------------------------------ values
 

@@ -13,11 +13,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from stackfile import log, settings
 from stackfile.kernel.syscalls import PR_SET_CHILD_SUBREAPER, prctl, set_process_name
 from stackfile.paths import RunPaths, ensure_private
 from stackfile.supervisor.daemonize import detach, enter_cgroup, leave_cgroup, raise_descriptor_limit
+from stackfile.supervisor.presence import announce
 from stackfile.supervisor.server import Server
 from stackfile.supervisor.upgrade import Handed
 from stackfile.supervisor.view import complete
@@ -51,16 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     groups = leave_cgroup(given.cgroup_parent)
     os.truncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
-
-    def announce(word: str) -> None:
-        if ready >= 0:
-            try:
-                os.write(ready, f"{word}\n".encode())
-            except BrokenPipeError:
-                pass  # whoever waited has gone
-            os.close(ready)
-
-    return _serve(paths, announce, Handed(lock=lock, listener=-1, groups=groups))
+    return _serve(paths, partial(announce, ready), Handed(lock=lock, listener=-1, groups=groups))
 
 
 def _prepare() -> None:
@@ -69,9 +62,9 @@ def _prepare() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _serve(paths: RunPaths, announce: Callable[[str], None] | None, handed: Handed) -> int:
+def _serve(paths: RunPaths, tell: Callable[[str], object] | None, handed: Handed) -> int:
     try:
-        Server(paths, announce, handed=handed).run()
+        Server(paths, tell, handed=handed).run()
     finally:
         os.truncate(handed.lock, 0)
         _leave_groups(list(handed.groups))

@@ -118,7 +118,7 @@ class Child:
             os.close(pidfd)
             return False
         self.pid, self.pidfd, self.ready, self.due = found.pid, pidfd, True, 0.0
-        self.started, self.started_ns = time.monotonic(), _since_epoch(found.started)
+        self.started, self.started_ns = time.monotonic(), process.since_epoch(found.started)
         return True
 
     @staticmethod
@@ -189,12 +189,6 @@ def describe(status: int) -> str:
     """A wait status in words."""
     code = os.waitstatus_to_exitcode(status)
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
-
-
-def _since_epoch(ticks: int) -> int:
-    """A start time (clock ticks since boot) in ns since the epoch."""
-    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return boot + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def _signal(pid: int, number: int) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from stackfile.kernel.process import state
 from stackfile.supervisor.protocol import ProcessStatus
 
 CRASHES = 2
 """Ends in a row, each soon after the start, that make a crash loop."""
+_TAIL = 4096
+"""Bytes of a log that its last lines are in."""
 
 
 def condition(row: ProcessStatus) -> str:
@@ -16,6 +21,30 @@ def condition(row: ProcessStatus) -> str:
     if row.failures >= CRASHES:
         return "crash loop"
     return "running" if row.pid else "away"
+
+
+def described(row: ProcessStatus) -> dict[str, Any]:
+    """A process as the API tells it."""
+    return {
+        "name": row.name,
+        "pid": row.pid,
+        "state": condition(row),
+        "started_ns": row.started,
+        "restarts": row.restarts,
+        "failures": row.failures,
+        "last_end": row.last_end,
+        "log": row.log,
+    }
+
+
+def last_lines(path: str, count: int) -> list[str]:
+    """The end of a log; nothing where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
+            return file.read().decode(errors="replace").strip().splitlines()[-count:]
+    except OSError:
+        return []
 
 
 def complaint(row: ProcessStatus) -> str:

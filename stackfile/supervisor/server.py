@@ -18,6 +18,7 @@ from stackfile.kernel import seqpacket
 from stackfile.paths import RunPaths
 from stackfile.supervisor import record
 from stackfile.supervisor.children import Child, describe
+from stackfile.supervisor.condition import last_lines
 from stackfile.supervisor.orphans import Orphans
 from stackfile.supervisor.protocol import MESSAGE
 from stackfile.supervisor.renewal import Renewal
@@ -76,7 +77,7 @@ class Server:
     def __init__(
         self,
         paths: RunPaths,
-        announce: Callable[[str], None] | None,
+        announce: Callable[[str], object] | None,
         modules: Sequence[tuple[str, str]] = (),
         *,
         handed: Handed | None = None,
@@ -252,7 +253,7 @@ class Server:
         never_ready = not child.ready
         child.ended(how)
         if never_ready and self._announce is not None and child.failures > 2:
-            self._say(f"error: {child.name} does not start: {_tail(child.log)}")
+            self._say(f"error: {child.name} does not start: {_last_line(child.log)}")
 
     def _respawn(self) -> None:
         now = time.monotonic()
@@ -273,7 +274,7 @@ class Server:
     def _not_ready(self) -> str:
         needed = self._children[: self._needed]
         late = next((child for child in needed if not child.ready), needed[-1])
-        return f"{late.name} is not ready after {_START_PATIENCE:.0f} s: {_tail(late.log)}"
+        return f"{late.name} is not ready after {_START_PATIENCE:.0f} s: {_last_line(late.log)}"
 
     def _say(self, word: str) -> None:
         if self._announce is None:
@@ -415,12 +416,6 @@ _HANDLERS: dict[str, Callable[[Server, dict[str, Any]], Answer]] = {
 }
 
 
-def _tail(path: str) -> str:
-    """The last line of a log: why a child does not start."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - 2000, 0))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return "no log"
-    return lines[-1] if lines else "it says nothing"
+def _last_line(path: str) -> str:
+    """Of a log: why a child does not start."""
+    return "".join(last_lines(path, 1)) or "its log says nothing"

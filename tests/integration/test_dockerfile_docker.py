@@ -20,7 +20,7 @@ DOCKERFILE = """\
 ARG BASE=busybox
 FROM ${BASE} AS build
 ARG WORD=hello
-WORKDIR /work
+WORKDIR /made
 COPY . .
 RUN --mount=type=cache,target=/cache echo $WORD > word && echo said $WORD && echo x >> /cache/count
 
@@ -29,7 +29,7 @@ RUN exit 9
 
 FROM busybox
 LABEL stage=last
-COPY --from=build --chown=7:8 --chmod=0640 /work/word /word
+COPY --from=build --chown=7:8 --chmod=0640 /made/word /word
 COPY <<EOF /etc/motd
 to ${WORD:-nobody}
 EOF

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackfile.errors import StackfileError
+from stackfile.kernel.namespace import fresh
 from tests.conftest import CLIENT, Box
 from tests.integration import quickstart
 from tests.kill.rest import processes, rest
@@ -58,15 +61,21 @@ BACK = {"db", "web", "late", "insistent"}
 
 @pytest.fixture
 def machine(box: Box) -> Iterator[Box]:
-    """A box that finds its boot id in a file of its own: every command sees that one, and so the engine it starts."""
+    """A box that finds its boot id in a file of its own: every command sees that one, and so the engine it starts.
+
+    In a network namespace of its own: a boot would have switched forwarding off again.
+    """
     seen = box.directory / "boot_id"
     seen.write_text(f"{uuid.uuid4()}\n")
     script = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
     box.program = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script, str(seen), *CLIENT)
-    yield box
-    # The supervisor that the box's own end looks for is not there while nothing runs.
-    end(processes(box.settings))
-    wreck(box.settings)
+    with fresh() as netns:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield box
+        # The supervisor that the box's own end looks for is not there while nothing runs.
+        end(processes(box.settings))
+        wreck(box.settings)
+    os.close(netns)
 
 
 def states(box: Box) -> dict[str, tuple[str, int]]:

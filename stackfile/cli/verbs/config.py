@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from stackfile.cli import private
+from stackfile.cli import files
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context, expand
 from stackfile.cli.output import table
@@ -118,7 +118,7 @@ def _show(context: Context, arguments: Arguments, text: str) -> None:
     if not path:
         context.console.print(text.rstrip("\n"))
         return
-    private.write(os.path.join(context.directory, path), path, text)
+    files.write(os.path.join(context.directory, path), path, text)
 
 
 def _names(stack: Stack, plain: Plain, what: str) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stackfile.cli import files
 from stackfile.cli.arguments import Arguments, Verb, nearest, option
 from stackfile.cli.context import Context
 from stackfile.cli.output.addresses import count
-from stackfile.errors import REASONS, ActionError, Place, UsageError
+from stackfile.errors import REASONS, Place, UsageError
 
 if TYPE_CHECKING:
     from stackfile.api.locks import LockFile
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stackfile.model.lock import Lock
 
 _MARKS = {"add": ("+", "green"), "update": ("~", "yellow"), "remove": ("-", "red")}
+_MODE = 0o666
+"""Of the file, less the umask: it is committed, and holds nothing private."""
 _DONE = {"add": "added", "update": "updated", "remove": "removed"}
 
 
@@ -62,7 +64,7 @@ def run(context: Context, arguments: Arguments) -> int:
     changes = relock.changes(before, after, asked)
     differs = bool(changes) or found is None
     if differs and not check:
-        _write(context, file, after)
+        files.write(file.path, file.name, file.text(after), _MODE)
     word = "is up to date" if not differs else "would change" if check else "is written"
     _show(context, file, after, changes, word)
     return REASONS["differences"].exit if check and differs else 0
@@ -92,17 +94,6 @@ def _chosen(names: Sequence[str], wanted: Collection[str]) -> Collection[str]:
         if reference not in wanted:
             raise UsageError("usage", f"the stack has no image {name}", hint=nearest(reference, list(wanted)))
     return found.values() if names else wanted
-
-
-def _write(context: Context, file: LockFile, lock: Lock) -> None:
-    """Whole or not at all. Raises ActionError."""
-    part = f"{file.path}.part"
-    try:
-        with open(part, "w", encoding="utf-8") as out:
-            out.write(file.text(lock))
-        os.rename(part, file.path)
-    except OSError as error:
-        raise ActionError("action-failed", f"cannot write {file.name}", cause=error.strerror or str(error)) from error
 
 
 def _show(context: Context, file: LockFile, lock: Lock, changes: Sequence[LockChange], word: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from stackfile.cli import private
+from stackfile.cli import files
 from stackfile.cli.arguments import Arguments, Verb, option
 from stackfile.cli.context import Context
 from stackfile.cli.verbs import up
@@ -64,5 +64,5 @@ def _saved(context: Context, arguments: Arguments, path: str) -> tuple[Plan, Sta
     stack, options = up.planned(context, arguments, reader)
     document = context.client().plan_to_save(stack, options, reader.contents)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    private.write(os.path.join(context.directory, path), path, text)
+    files.write(os.path.join(context.directory, path), path, text)
     return from_document(document), stack

@@ -33,6 +33,7 @@ from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.supervise import Supervision
 from stackfile.engines.embedded.volumes import Volumes
 from stackfile.errors import StackfileError
+from stackfile.kernel.process import since_epoch
 from stackfile.model.container import NetworkRecord
 from stackfile.runtime.shim_client import Exit, Running
 from stackfile.store.rows import IntentRow, RunningRow
@@ -128,7 +129,7 @@ class Recovery:
             self._registry.set_state(container, status=status, pid=running.pid)
         else:
             container.desired = RUNNING
-            self._lifecycle.entered(container, running, clock.rfc3339(_started_ns(running)))
+            self._lifecycle.entered(container, running, clock.rfc3339(since_epoch(running.start_time)))
         self._lease_again(container)
         container.reachable = bool(container.place.endpoints)
         with step(container.id, "ports"):
@@ -300,10 +301,3 @@ def _code(status: int) -> int:
     """Docker's code of a wait status."""
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
-
-
-def _started_ns(running: Running) -> int:
-    """When a process was started, by its start time in ticks since boot."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return boot + running.start_time * 1_000_000_000 // ticks

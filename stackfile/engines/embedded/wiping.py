@@ -20,12 +20,11 @@ from typing import Any
 
 from stackfile import settings as settings_module
 from stackfile.engines.embedded import roots
-from stackfile.engines.embedded.fsck.kernel import mount_points
 from stackfile.engines.embedded.journal import RunJournal
 from stackfile.errors import StackfileError
 from stackfile.kernel.fileflags import unlock
-from stackfile.kernel.mounts import unmount
-from stackfile.kernel.process import is_alive
+from stackfile.kernel.mounts import mount_points, unmount
+from stackfile.kernel.process import is_alive, state
 from stackfile.network import sysctl
 from stackfile.network.journal import Intent, Journal
 from stackfile.network.manager import NetworkManager
@@ -152,15 +151,7 @@ def _members(groups: Sequence[str]) -> Iterator[int]:
                 found = [int(line) for line in file]
         except OSError:
             continue  # gone, or threaded: its processes are in the one above
-        yield from (pid for pid in found if pid not in (0, os.getpid()) and not _is_zombie(pid))
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] in (b"Z", b"X")
-    except (OSError, IndexError):
-        return True
+        yield from (pid for pid in found if pid not in (0, os.getpid()) and state(pid) not in ("", "Z", "X"))
 
 
 def _write(path: str, text: str) -> None:

@@ -16,7 +16,7 @@ from stackfile.engines.embedded.recovery import Recovery, end_of
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.engines.embedded.runner import Runner
 from stackfile.engines.embedded.streams import Readers
-from stackfile.kernel.mounts import unmount
+from stackfile.kernel.mounts import mount_points, unmount
 from stackfile.model.container import NetworkRecord
 from stackfile.runtime.shim_client import Running
 from stackfile.store.rows import IntentRow
@@ -166,10 +166,3 @@ class KernelFaults:
             f"{self._core.run_paths.root}/containers", f"{paths.root}/containers", paths.layers, paths.blobs,
             paths.temporary, paths.files, paths.contexts,
         ]  # fmt: skip
-
-
-def mount_points() -> list[str]:
-    """Where something is mounted, in the order of mounting (proc_pid_mountinfo(5))."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        rows = [line.split()[4] for line in file]
-    return [row.decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape") for row in rows]
