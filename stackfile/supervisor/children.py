@@ -134,7 +134,7 @@ class Child:
         if found is not None and found.pid == self.pid and process.is_alive(found.pid, found.started):
             return ""
         status = process.exit_status(self.pidfd)
-        return "unknown" if status is None else describe(status)
+        return "an end that nobody saw" if status is None else describe(status)
 
     def read_ready(self) -> bool:
         """Read what the child says; True when it is finished saying (ready, failed or dead)."""
