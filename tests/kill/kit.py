@@ -99,17 +99,24 @@ def _traced(target: Target, *options: str) -> Iterator[tuple[Path, subprocess.Po
             tracer = subprocess.Popen(
                 ["strace", *target.following(), "-yy", "-s", "8", "-o", str(output), *options, *attach], stderr=stream
             )
-        deadline = time.monotonic() + _PATIENCE
-        while not all(re.search(rf"Process {pid} attached", words.read_text()) for pid in pids):
-            assert tracer.poll() is None, words.read_text()
-            assert time.monotonic() < deadline, f"strace does not attach to {pids}: {words.read_text()}"
-            time.sleep(0.01)
         try:
+            _await_attached(tracer, words, pids)
             yield output, tracer
         finally:
             if tracer.poll() is None:
                 tracer.send_signal(signal.SIGINT)
             tracer.wait(_PATIENCE)
+
+
+def _await_attached(tracer: subprocess.Popen[bytes], words: Path, pids: list[int]) -> None:
+    """Until strace has them all, but for what has ended meanwhile: a command's worker at its end."""
+    deadline = time.monotonic() + _PATIENCE
+    said = ""
+    while not all(re.search(rf"Process {pid} attached|, {pid}\): No such process", said) for pid in pids):
+        said = words.read_text()
+        assert tracer.poll() is None, said
+        assert time.monotonic() < deadline, f"strace does not attach to {pids}: {said}"
+        time.sleep(0.01)
 
 
 def state_changing(lines: list[str], target: Target, threads: set[int]) -> set[tuple[str, int]]:
