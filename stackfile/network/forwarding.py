@@ -7,8 +7,11 @@ which every engine of this network namespace sees and a reboot takes away togeth
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stackfile.kernel import nftables as nft
@@ -21,6 +24,9 @@ _LEGACIES = {sysctl.FORWARD: "stackfile-forward4", sysctl.FORWARD6: "stackfile-f
 """Tables by which the duty is passed on."""
 _ROOM = 240
 """Bytes of a table's comment."""
+_PATIENCE = 5.0
+"""Seconds. Anybody can lock what anybody can read, and may not hinder us for longer."""
+_PAUSE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,17 @@ class _Duty:
         return text.strip()
 
 
-def enable(journal: Journal, setting: str, foreign_bridges: Iterable[str]) -> None:
+def enable(journal: Journal, setting: str, foreign_bridges: Callable[[], Iterable[str]]) -> None:
     """Switch `setting` (of sysctl.py) on, unless it is; remember that it was off and which bridges there were then.
 
     Interfaces that take their IPv6 routes from routers go on doing so (accept_ra 2): a router would not by itself.
     """
-    if sysctl.read(setting) == "1":
-        return
+    with _alone():
+        if sysctl.read(setting) != "1":
+            _switch_on(journal, setting, foreign_bridges())
+
+
+def _switch_on(journal: Journal, setting: str, foreign_bridges: Iterable[str]) -> None:
     listeners = _listeners() if setting == sysctl.FORWARD6 else []
     if not any(intent.kind == KIND and intent.key == setting for intent in journal.entries()):
         bridges = " ".join(sorted(foreign_bridges))
@@ -55,25 +65,40 @@ def enable(journal: Journal, setting: str, foreign_bridges: Iterable[str]) -> No
     sysctl.write(setting, "1")
 
 
-def restore(journal: Journal, kernel: Nftables, ours: str, foreign_bridges: Iterable[str]) -> None:
+def restore(journal: Journal, kernel: Nftables, ours: str, foreign_bridges: Callable[[], Iterable[str]]) -> None:
     """Put the old values back; `ours` is our own table.
 
     A bridge of others that came in between belongs to somebody who found forwarding on and relies on it: then it
     stays on. If it is another engine of ours, that one will restore it.
     """
-    foreign = set(foreign_bridges)
-    for duty in [*_inherited(kernel), *_own(journal)]:
-        newer = foreign - duty.bridges
-        if not newer:
-            _put_back(duty)
-            _pass_on(kernel, duty, False)
-        elif newer <= _bridges_of_engines(kernel, ours):
-            _pass_on(kernel, duty, True)
-        else:
-            _pass_on(kernel, duty, False)
+    with _alone():
+        foreign = set(foreign_bridges())
+        for duty in [*_inherited(kernel), *_own(journal)]:
+            newer = foreign - duty.bridges
+            if not newer:
+                _put_back(duty)
+            _pass_on(kernel, duty, bool(newer) and newer <= _bridges_of_engines(kernel, ours))
     for intent in journal.entries():
         if intent.kind == KIND:
             journal.done(intent.id)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other engine of this network namespace looks at forwarding, or switches it, while the block runs.
+
+    Else one that has its first network made could find forwarding on just before one without networks puts it back.
+    """
+    with open(f"/proc/sys/net/{sysctl.FORWARD}") as file:
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            else:
+                break
+        yield
 
 
 def _put_back(duty: _Duty) -> None:

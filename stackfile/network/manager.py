@@ -143,18 +143,18 @@ class NetworkManager:
             # An existing network is mended without an intent: undoing the mending must not take it away.
             intent = None if exists else self._begin(_CREATE, record)
             self._load_table()
+            # Before the bridge: by them other engines know it for one of an engine's (`forwarding.restore`).
+            self._nft.commit(table.add_network(self._table, record.interface, record.subnets, internal=record.internal))
             hardware, addresses = _bridge_addresses(record)
             alias = self._alias if options.BRIDGE in record.options else ""
             self._links.create_bridge(record.interface, hardware, addresses, mtu=options.mtu(record), alias=alias)
             if not exists:
                 self._check_race(record)
             sysctl.write(f"ipv4/conf/{record.interface}/route_localnet", "1")
-            elements = table.add_network(self._table, record.interface, record.subnets, internal=record.internal)
-            self._nft.commit(elements)
             self._beside.guard(self._foreign_bridges())
             self._beside.pass_through(record)
             for setting in _forwarding(record):
-                forwarding.enable(self._journal, setting, self._foreign_bridges())
+                forwarding.enable(self._journal, setting, self._foreign_bridges)
             if intent is not None:
                 self._journal.done(intent)
         return record
@@ -397,7 +397,7 @@ class NetworkManager:
             self._nft.commit([nft.delete_table(table.INET, self._table)])
         self._publisher.forget()
         self._beside.withdraw()
-        forwarding.restore(self._journal, self._nft, self._table, self._foreign_bridges())
+        forwarding.restore(self._journal, self._nft, self._table, self._foreign_bridges)
 
     def _check_name(self, network: NetworkRecord) -> None:
         if any(link.name == network.interface for link in self._links.all()):

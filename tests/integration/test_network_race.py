@@ -1,4 +1,4 @@
-"""Two engines that choose a subnet of one pool at the same moment end with different ones."""
+"""Two engines that do the same at one moment: each ends with what it needs, and the machine as it was."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.registry import Registry
 from stackfile.kernel.namespace import current, inside
 from stackfile.model.container import NetworkRecord
+from stackfile.network import sysctl
 from stackfile.network.manager import NetworkManager
 from stackfile.store.run import RunStore
 from stackfile.store.state import StateStore
@@ -19,6 +20,7 @@ from tests.integration.netlab import MemoryHolder, MemoryJournal, laboratory
 
 pytestmark = pytest.mark.root
 ROUNDS = 3
+COMINGS = 40
 
 
 class Engine(threading.Thread):
@@ -71,3 +73,44 @@ def test_a_subnet_that_somebody_took_meanwhile_is_chosen_again(tmp_path: Path) -
         assert [engine.errors for engine in engines] == [[], []]
         found = [subnet for engine in engines for subnet in engine.subnets]
         assert len(found) == len(set(found)) == 2 * ROUNDS
+
+
+class Comer(threading.Thread):
+    """Makes a network, and takes it away, again and again; each time forwarding must be on while it is there."""
+
+    def __init__(self, number: int, netns: int) -> None:
+        super().__init__()
+        self.errors: list[BaseException] = []
+        self.missed = 0
+        self._number, self._netns = number, netns
+
+    def run(self) -> None:
+        subnet = f"10.21{self._number}.0"
+        record = NetworkRecord(
+            id=f"{self._number}a" * 32, name="n", subnets=(f"{subnet}.0/24",), gateways=(f"{subnet}.1",)
+        )
+        try:
+            with inside(self._netns):
+                manager = NetworkManager(
+                    prefix=f"c{self._number}x", table=f"comer{self._number}", pool=f"{subnet}.0/24",
+                    supervisor=MemoryHolder(), journal=MemoryJournal(),
+                )  # fmt: skip
+                for _ in range(COMINGS):
+                    made = manager.create(record)
+                    self.missed += sysctl.read(sysctl.FORWARD) != "1"
+                    manager.remove(made)
+                manager.close()
+        except BaseException as error:
+            self.errors.append(error)
+
+
+def test_forwarding_is_on_for_whoever_needs_it_and_off_at_the_end() -> None:
+    with laboratory():
+        sysctl.write(sysctl.FORWARD, "0")  # a new namespace has the machine's
+        comers = [Comer(number, current()) for number in range(3)]
+        for comer in comers:
+            comer.start()
+        for comer in comers:
+            comer.join(120)
+        assert [(comer.errors, comer.missed) for comer in comers] == [([], 0)] * 3
+        assert sysctl.read(sysctl.FORWARD) == "0"
