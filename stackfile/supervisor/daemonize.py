@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DESCRIPTORS = 1_048_576
+_AS_ERRORS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores them at its start, so that the call fails instead."""
 
 
 def detach(keep: set[int], log: str, environment: Mapping[str, str]) -> None:
@@ -39,7 +41,10 @@ def raise_descriptor_limit() -> None:
 
 
 def _reset_signals() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    """Defaults, whatever the caller ignored; but a reader that left, or a full file, is an error and not our end."""
+    for number in _AS_ERRORS:
+        signal.signal(number, signal.SIG_IGN)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, *_AS_ERRORS}:
         try:
             signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):

@@ -242,13 +242,13 @@ def test_held_descriptors(play: Callable[[Scenario], Any]) -> None:
 # ---- the whole engine's processes
 
 
-def start_engine(settings: Any, **options: Any) -> tuple[int, str]:
+def start_engine(settings: Any, *passed: int, **options: Any) -> tuple[int, str]:
     """Run the supervisor as a client would: (exit code of the starting process, what it said)."""
     read, write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "stackfile.supervisor", "--ready-fd", str(write)],
         env={**os.environ, **settings.environment()},
-        pass_fds=[write],
+        pass_fds=[write, *passed],
         **options,
     )
     os.close(write)
@@ -272,11 +272,22 @@ def wait_for(check: Callable[[], Any], timeout: float = 15) -> Any:
     return found
 
 
+def strange() -> None:
+    """What a process may leave to those that it starts, and an engine must not have."""
+    os.setsid()
+    os.umask(0o077)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM})
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Supervisor]:
-    """A whole engine in the background."""
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    """A whole engine in the background, started by a caller with habits of its own."""
     settings = own_settings(tmp_path)
-    assert start_engine(settings, start_new_session=True) == (0, "ok\n")
+    monkeypatch.setenv("SECRET", "of the caller")
+    with open("/etc/passwd") as file:
+        assert start_engine(settings, file.fileno(), preexec_fn=strange, cwd=tmp_path) == (0, "ok\n")
     supervisor = Supervisor(RunPaths(settings.run).supervisor)
     yield supervisor
     status = supervisor.status()
@@ -291,19 +302,34 @@ def test_one_engine_a_run_root(engine: Supervisor, tmp_path: Path) -> None:
 
 
 def test_it_is_a_daemon_of_its_own(engine: Supervisor) -> None:
-    pid = engine.status()["supervisor"].pid
-    assert os.getsid(pid) != os.getsid(0)
-    assert os.readlink(f"/proc/{pid}/cwd") == "/"
-    assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
     # One that was just forked has the command line and the environment of the supervisor until it executes its program.
     wait_for(lambda: (row := engine.status()["worker"]).pid and b".worker" in _command(row.pid))
-    children = [row.pid for name, row in engine.status().items() if name != "supervisor"]
-    assert len(children) == 4
-    for child in children:
-        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        names = {row.partition(b"=")[0].decode() for row in environment if row}
-        assert all(name == "PATH" or name.startswith("STACKFILE_") for name in names), names
-        assert "/engine" in Path(f"/proc/{child}/cgroup").read_text()
+    status = engine.status()
+    session = os.getsid(status["supervisor"].pid)
+    assert session not in (os.getsid(0), status["supervisor"].pid)  # so it never gets a terminal by opening one
+    assert len(status) == 5
+    for name, row in status.items():
+        place = f"/proc/{row.pid}"
+        assert os.getsid(row.pid) == session
+        assert os.readlink(f"{place}/cwd") == "/"
+        if name != "supervisor":  # of that one the kernel shows what its caller gave it
+            rows = Path(f"{place}/environ").read_bytes().split(b"\0")
+            names = {line.partition(b"=")[0].decode() for line in rows if line}
+            assert all(each == "PATH" or each.startswith("STACKFILE_") for each in names), names
+        groups = Path(f"{place}/cgroup").read_text()
+        assert "/engine" in groups
+        assert groups != Path("/proc/self/cgroup").read_text()
+        fields = dict(line.split(":\t", 1) for line in Path(f"{place}/status").read_text().splitlines())
+        assert fields["Umask"] == "0022", name
+        assert int(fields["SigBlk"], 16) == 0, name
+        # Python itself ignores SIGPIPE and SIGXFSZ.
+        assert int(fields["SigIgn"], 16) == sum(1 << number - 1 for number in (signal.SIGPIPE, signal.SIGXFSZ)), name
+        descriptors = {int(each): os.readlink(f"{place}/fd/{each}") for each in os.listdir(f"{place}/fd")}
+        assert descriptors[0] == "/dev/null"
+        assert descriptors[1] == descriptors[2] == row.log
+        assert "/etc/passwd" not in descriptors.values()
+        # A fork copies the thread that calls it alone: with others a lock could stay taken for ever in the child.
+        assert name == "daemon" or fields["Threads"] == "1", name
 
 
 def _command(pid: int) -> bytes:
