@@ -174,7 +174,7 @@ class Expander:
             value = condition.value
         if isinstance(value, str) and value.lower() in ("true", "false"):
             value = value.lower() == "true"
-        if isinstance(value, bool | int) or value is None:
+        if isinstance(value, bool | int) or (value is None and isinstance(condition, Template)):
             return bool(value)
         raise StackError("bad-type", "when takes true or false", at=condition.place)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stackfile.errors import ErrorCollector, StackError
-from stackfile.language.nodes import Key, Mapping, Node, Scalar, Sequence, Template, kind_of
+from stackfile.language.nodes import Broken, Key, Mapping, Node, Scalar, Sequence, Template, kind_of
 
 Path = tuple[str, ...]
 
@@ -246,9 +246,9 @@ def pairs_to_mapping(node: Node, separators: str) -> Node:
     entries: dict[str, Node] = {}
     keys: dict[str, Key] = {}
     for item in node.items:
-        if not isinstance(item, Scalar | Template):
-            raise StackError("bad-type", f"an item must be text, not {kind_of(item)}", at=item.place)
-        text = item.text
+        if isinstance(item, Broken):
+            continue
+        text = _item(item, "text")
         cut = min((found for mark in separators if (found := text.find(mark)) >= 0), default=-1)
         key, value = (text, None) if cut < 0 else (text[:cut], text[cut + 1 :])
         keys[key] = Key(item.place, isinstance(item, Template) and "{{" in key)
@@ -267,15 +267,23 @@ def names_to_mapping(node: Node, key: str) -> Node:
     entries: dict[str, Node] = {}
     keys: dict[str, Key] = {}
     for item in node.items:
-        if not isinstance(item, Scalar | Template):
-            raise StackError("bad-type", f"an item must be a name, not {kind_of(item)}", at=item.place)
-        keys[item.text] = Key(item.place, isinstance(item, Template))
+        if isinstance(item, Broken):
+            continue
+        text = _item(item, "a name")
+        keys[text] = Key(item.place, isinstance(item, Template))
         if key == "depends_on":
             condition = Scalar("service_started", "service_started", item.place)
-            entries[item.text] = Mapping({"condition": condition}, {"condition": Key(item.place)}, item.place)
+            entries[text] = Mapping({"condition": condition}, {"condition": Key(item.place)}, item.place)
         else:
-            entries[item.text] = Scalar(None, "", item.place)
+            entries[text] = Scalar(None, "", item.place)
     return Mapping(entries, keys, node.place, node.tag)
+
+
+def _item(item: Node, wanted: str) -> str:
+    """The text of an item, or of its template. Raises StackError (bad-type)."""
+    if isinstance(item, Template) or (isinstance(item, Scalar) and isinstance(item.value, str)):
+        return item.text
+    raise StackError("bad-type", f"an item must be {wanted}, not {kind_of(item)}", at=item.place)
 
 
 def hosts_to_list(node: Node) -> Node:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from stackfile.errors import ErrorCollector, Place, StackError, StackfileError
 from stackfile.language import merge, validate
+from stackfile.language.canonical import service as canonical_service
+from stackfile.language.canonical.forms import FORMS
 from stackfile.language.canonical.project import Document
 from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
@@ -92,6 +94,7 @@ class Normaliser:
             variables=variables,
             reader=reader,
             errors=errors,
+            forms={} if compose else FORMS,
         )
         self.form = form
         self.canonical = Document(replace(self.context, form=form)) if compose else None
@@ -280,6 +283,9 @@ class Normaliser:
         mark = member.tree.keys.get("provider")
         if mark is None:
             return False
+        if not self.canonical:
+            tree = self.expander.service(member.tree, member.scope, Replica(1, 1))
+            canonical_service.service(tree, self.context)
         self.context.ignore(f"service.{member.name}", "provider", mark.place, "the engine runs containers alone")
         self.context.providers.add(member.name)
         return True

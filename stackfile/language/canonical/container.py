@@ -233,20 +233,18 @@ def networks(node: Node, context: Context) -> dict[str, Any]:
     return map_of(lambda child, c: None if shapes.is_null(child) else _ATTACHMENT(child, c), NAME)(node, context)  # type: ignore[no-any-return]
 
 
-_ATTACHMENT = record(
-    "a network",
-    {
-        "aliases": shapes.unique_texts,
-        "driver_opts": map_of(shapes.option),
-        "gw_priority": shapes.plain_number,
-        "interface_name": shapes.text,
-        "ipv4_address": shapes.text,
-        "ipv6_address": shapes.text,
-        "link_local_ips": shapes.unique_texts,
-        "mac_address": shapes.text,
-        "priority": shapes.plain_number,
-    },
-)
+ATTACHMENT: Table = {
+    "aliases": shapes.unique_texts,
+    "driver_opts": map_of(shapes.option),
+    "gw_priority": shapes.plain_number,
+    "interface_name": shapes.text,
+    "ipv4_address": shapes.text,
+    "ipv6_address": shapes.text,
+    "link_local_ips": shapes.unique_texts,
+    "mac_address": shapes.text,
+    "priority": shapes.plain_number,
+}
+_ATTACHMENT = record("a network", ATTACHMENT)
 
 
 def models(node: Node, context: Context) -> dict[str, Any]:

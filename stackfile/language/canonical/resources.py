@@ -36,11 +36,12 @@ _POOL = record(
         "aux_addresses": map_of(shapes.text),
     },
 )
+IPAM: Table = {"driver": shapes.text, "config": list_of(_POOL), "options": map_of(shapes.text)}
 _NETWORK: Table = {
     "name": shapes.text,
     "driver": shapes.text,
     "driver_opts": map_of(shapes.option),
-    "ipam": record("ipam", {"driver": shapes.text, "config": list_of(_POOL), "options": map_of(shapes.text)}),
+    "ipam": record("ipam", IPAM),
     "external": _external(True),
     "internal": shapes.boolean,
     "enable_ipv4": shapes.boolean,
@@ -70,11 +71,13 @@ _FILE: Table = {
     "labels": shapes.distinct(shapes.labels),
     "template_driver": shapes.text,
 }
+CONFIG: Table = _FILE | {"content": shapes.text}
+SECRET: Table = _FILE | {"driver": shapes.text, "driver_opts": map_of(shapes.option)}
 _TABLES: dict[str, tuple[str, Table, Collection[str]]] = {
     "networks": ("a network", _NETWORK, ("ipam", "enable_ipv4", "enable_ipv6")),
     "volumes": ("a volume", _VOLUME, ()),
-    "configs": ("a config", _FILE | {"content": shapes.text}, ()),
-    "secrets": ("a secret", _FILE | {"driver": shapes.text, "driver_opts": map_of(shapes.option)}, ()),
+    "configs": ("a config", CONFIG, ()),
+    "secrets": ("a secret", SECRET, ()),
 }
 _SHAPES = {section: record(what, table, keep=keep) for section, (what, table, keep) in _TABLES.items()}
 model = record(

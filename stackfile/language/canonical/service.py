@@ -52,7 +52,7 @@ def _ssh(node: Node, context: Context) -> list[str]:
     return [f"{key}={value}" if value else key for key, value in found.items()]
 
 
-_BUILD: Table = {
+BUILD: Table = {
     "additional_contexts": _additional,
     "args": _arguments,
     "cache_from": shapes.texts,
@@ -79,7 +79,7 @@ _BUILD: Table = {
     "target": shapes.text,
     "ulimits": container.ulimits,
 }
-_BUILD_RECORD = record("build", _BUILD)
+_BUILD_RECORD = record("build", BUILD)
 
 
 def build(node: Node, context: Context) -> dict[str, Any]:
@@ -189,53 +189,49 @@ def _memory(node: Node, context: Context) -> str:
     return shapes.size(node, context)
 
 
+RESERVATIONS: Table = {
+    "cpus": shapes.fraction,
+    "memory": _memory,
+    "generic_resources": _GENERIC,
+    "devices": container.reserved_devices,
+}
 _RESOURCES = record(
     "deploy.resources",
     {
         "limits": record(
             "deploy.resources.limits", {"cpus": shapes.fraction, "memory": _memory, "pids": shapes.integer}
         ),
-        "reservations": record(
-            "deploy.resources.reservations",
-            {
-                "cpus": shapes.fraction,
-                "memory": _memory,
-                "generic_resources": _GENERIC,
-                "devices": container.reserved_devices,
-            },
-        ),
+        "reservations": record("deploy.resources.reservations", RESERVATIONS),
     },
     keep=("limits", "reservations"),
 )
+RESTART_POLICY: Table = {
+    "condition": shapes.text,
+    "delay": shapes.duration,
+    "max_attempts": shapes.integer,
+    "window": shapes.duration,
+}
+DEPLOY: Table = {
+    "mode": shapes.text,
+    "endpoint_mode": shapes.text,
+    "replicas": shapes.integer,
+    "labels": shapes.labels,
+    "update_config": _UPDATE,
+    "rollback_config": _UPDATE,
+    "resources": _RESOURCES,
+    "restart_policy": record("deploy.restart_policy", RESTART_POLICY, keep=("max_attempts",)),
+    "placement": record(
+        "deploy.placement",
+        {
+            "constraints": shapes.texts,
+            "preferences": list_of(record("a preference", {"spread": shapes.text})),
+            "max_replicas_per_node": shapes.integer,
+        },
+    ),
+}
 _DEPLOY = record(
     "deploy",
-    {
-        "mode": shapes.text,
-        "endpoint_mode": shapes.text,
-        "replicas": shapes.integer,
-        "labels": shapes.labels,
-        "update_config": _UPDATE,
-        "rollback_config": _UPDATE,
-        "resources": _RESOURCES,
-        "restart_policy": record(
-            "deploy.restart_policy",
-            {
-                "condition": shapes.text,
-                "delay": shapes.duration,
-                "max_attempts": shapes.integer,
-                "window": shapes.duration,
-            },
-            keep=("max_attempts",),
-        ),
-        "placement": record(
-            "deploy.placement",
-            {
-                "constraints": shapes.texts,
-                "preferences": list_of(record("a preference", {"spread": shapes.text})),
-                "max_replicas_per_node": shapes.integer,
-            },
-        ),
-    },
+    DEPLOY,
     keep=("replicas", "update_config", "rollback_config", "restart_policy", "resources", "placement"),
 )
 
@@ -367,29 +363,25 @@ WORKLOAD: Table = {
     "tty": shapes.boolean,
 }
 _KEPT = container.KEPT | {"attach", "scale", "healthcheck", "develop"}
-service = record(
-    "a service",
-    CONTAINER
-    | WORKLOAD
-    | {
-        "attach": shapes.boolean,
-        "container_name": shapes.matching(CONTAINER_NAME, "a container name"),
-        "deploy": deploy,
-        "develop": _develop,
-        "extends": _extends,
-        "external_links": shapes.distinct_texts,
-        "links": shapes.unique_texts,
-        "post_start": list_of(_HOOK),
-        "pre_start": list_of(_STEP),
-        "pre_stop": list_of(_HOOK),
-        "profiles": shapes.unique_texts,
-        "provider": _PROVIDER,
-        "restart": shapes.text,
-        "scale": shapes.integer,
-    },
-    keep=_KEPT,
-    defaults={"command": None, "entrypoint": None},
-)
+SERVICE: Table = {
+    **CONTAINER,
+    **WORKLOAD,
+    "attach": shapes.boolean,
+    "container_name": shapes.matching(CONTAINER_NAME, "a container name"),
+    "deploy": deploy,
+    "develop": _develop,
+    "extends": _extends,
+    "external_links": shapes.distinct_texts,
+    "links": shapes.unique_texts,
+    "post_start": list_of(_HOOK),
+    "pre_start": list_of(_STEP),
+    "pre_stop": list_of(_HOOK),
+    "profiles": shapes.unique_texts,
+    "provider": _PROVIDER,
+    "restart": shapes.text,
+    "scale": shapes.integer,
+}
+service = record("a service", SERVICE, keep=_KEPT, defaults={"command": None, "entrypoint": None})
 """A service, before what its surroundings say (networks, implied dependencies) is known."""
 
 _SCHEDULE = record(

@@ -168,7 +168,7 @@ def _host(node: Node) -> str:
 
 def signal(node: Node) -> str:
     """A signal by name or number."""
-    value = any_text(node)
+    value = text(node)
     if not re.fullmatch(r"(SIG)?[A-Z][A-Z0-9+\-]*|\d{1,2}", value.upper()):
         raise StackError("bad-value", f"not a signal: {value!r}", at=node.place)
     return value

@@ -69,9 +69,7 @@ def parse(node: Node, context: Context, owner: str) -> tuple[Build, tuple[str, .
         secrets=fields.take("secrets", lambda child: _secrets(child, context, owner), {}),
         no_cache=fields.take("no_cache", boolean, False),
     )
-    for key, why in IGNORED.items():
-        if fields.node(key) is not None:
-            context.ignore(owner, f"build/{key}", fields.tree.keys[key].place, why)
+    fields.ignore(owner, IGNORED, "build/", form="build")
     fields.finish()
     return build, tags
 

@@ -20,6 +20,10 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+NULLABLE = frozenset({"command", "deploy", "develop", "entrypoint", "generate", "pid"})
+"""Keys that may be null: those of Compose's, and `generate`, for which nothing says what is usual."""
+
+
 class Skip(Exception):
     """The node is broken, and its mistake is reported already."""
 
@@ -62,6 +66,9 @@ class Context:
     """File → variables, where they are not the project's (included)."""
     form: Form = field(default_factory=Form)
     """What stays as it was written (of the canonical form)."""
+    forms: MappingType[str, MappingType[str, Callable[[Node, Context], object]]] = field(default_factory=dict)
+    """Form of a mapping → key → what Compose demands of it, of keys that are taken without effect. None in Compose
+    files, where all keys were held against Compose's form before."""
 
     def report(self, error: StackError) -> None:
         """Add an error, once: members of a group share their mistakes."""
@@ -128,10 +135,14 @@ class Fields:
         self._seen: set[str] = set()
 
     def node(self, key: str) -> Node | None:
-        """The node of a key; None where there is none, or null."""
+        """The node of a key; None where there is none. Null is none for a few keys, and a mistake for others."""
         self._seen.add(key)
         node = self.entries.get(key)
         if node is None or (isinstance(node, Scalar) and node.value is None):
+            if node is not None and key not in NULLABLE and not isinstance(node, Broken):
+                hint = "leave the key out; a template does so with `{{ … | default(omit) }}`"
+                message = f"`{key}` of {self.what} is null"
+                self.context.report(StackError("bad-type", message, at=node.place, hint=hint))
             return None
         return node
 
@@ -177,12 +188,14 @@ class Fields:
             return default
         return self.take(key, parse, default)
 
-    def ignore(self, address: str, table: MappingType[str, str], prefix: str = "") -> None:
-        """Take the keys of `table` (key → why) without effect, and remember them."""
-        for key in self.entries:
+    def ignore(self, address: str, table: MappingType[str, str], prefix: str = "", form: str = "") -> None:
+        """Take the keys of `table` (key → why) without effect, and remember them. `form` names the mapping's form."""
+        for key, node in self.entries.items():
             if key not in table:
                 continue
             self.context.ignore(address, f"{prefix}{key}", self.tree.keys[key].place, table[key])
+            if check := self.context.forms.get(form, {}).get(key):
+                self.guard(partial(check, node, self.context), node, None)
         self._seen.update(table)
 
     def finish(self, unsupported: Collection[str] = ()) -> None:

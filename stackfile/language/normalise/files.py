@@ -6,7 +6,7 @@ import re
 
 from stackfile.errors import StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import any_text, file_mode, name, text
+from stackfile.language.normalise.basic import file_mode, name, text
 from stackfile.language.normalise.context import Context, Fields
 from stackfile.model.stack import FileRef
 
@@ -39,7 +39,7 @@ def parse(node: Node, kind: str, context: Context, owner: str) -> FileRef:
 
 def _identity(node: Node) -> str:
     """A numeric user or group: which names there are only the image knows."""
-    value = any_text(node)
+    value = text(node)
     if not value.isdecimal():
         raise StackError("bad-value", f"uid and gid are numbers, not {value!r}", at=node.place)
     return value

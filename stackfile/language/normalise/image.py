@@ -11,7 +11,6 @@ from stackfile.language.nodes import Mapping, Node, Scalar, kind_of
 from stackfile.language.normalise import build, health
 from stackfile.language.normalise.basic import (
     NO_TEXTS,
-    any_text,
     boolean,
     command,
     file_mode,
@@ -160,7 +159,7 @@ def _copy(key: str) -> StepParser:
             kind=key,
             source=fields.require("source", lambda child: _sources(child, context, here), NO_TEXTS),
             target=fields.require("target", name, ""),
-            chown=fields.take("chown", any_text, ""),
+            chown=fields.take("chown", text, ""),
             chmod=fields.take("chmod", lambda child: f"{file_mode(child):04o}", ""),
             from_image=fields.take("from", name, ""),
         )
@@ -228,7 +227,7 @@ STEPS.update({
     "arg": _mapped("arg"),
     "label": _mapped("label"),
     "workdir": _single("workdir", name),
-    "user": _single("user", any_text),
+    "user": _single("user", text),
     "stopsignal": _single("stopsignal", signal),
     "expose": _texts("expose", _expose),
     "volume": _texts("volume", _volumes),

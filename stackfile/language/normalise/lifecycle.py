@@ -21,7 +21,7 @@ _FAILURES = frozenset({"pause", "continue", "rollback"})
 def logging(node: Node, context: Context, address: str) -> LogConfig:
     """`logging`: driver and options. Options that mean nothing here are kept, and noted."""
     fields = Fields(as_mapping(node), context, "logging")
-    driver = fields.take("driver", any_text, "") or _DEFAULT.driver
+    driver = fields.take("driver", text, "") or _DEFAULT.driver
     if driver not in DRIVERS:
         why = f"logs are kept here, not sent to {driver}"
         context.ignore(address, "logging/driver", fields.tree.entries["driver"].place, why)
@@ -63,7 +63,7 @@ def hook(node: Node, context: Context) -> Hook:
     nothing: tuple[str, ...] = ()
     result = Hook(
         command=fields.require("command", command, nothing),
-        user=fields.take("user", any_text, ""),
+        user=fields.take("user", text, ""),
         privileged=fields.take("privileged", boolean, False),
         working_dir=fields.take("working_dir", text, ""),
         environment=fields.take("environment", pairs, {}),

@@ -31,11 +31,9 @@ IGNORED = {
 }
 _NOT_RESERVED = {
     "cpus": "CPU time cannot be reserved: `cpu_shares` weighs it",
-    "pids": "processes cannot be reserved",
     "devices": "devices are given by `devices`",
     "generic_resources": _ONE_MACHINE,
 }
-_NOT_LIMITED = {"devices": "devices are given by `devices`", "generic_resources": _ONE_MACHINE}
 _BLKIO = {
     "device_read_bps": "read_bps",
     "device_write_bps": "write_bps",
@@ -62,11 +60,10 @@ class Deploy:
         self.fields.take("mode", if_filled(_mode, "replicated"), "replicated")
 
     def finish(self) -> None:
-        self.limits.ignore(self.address, _NOT_LIMITED, "deploy/resources/limits/")
         self.limits.finish()
-        self.reservations.ignore(self.address, _NOT_RESERVED, "deploy/resources/reservations/")
+        self.reservations.ignore(self.address, _NOT_RESERVED, "deploy/resources/reservations/", "reservations")
         self.reservations.finish()
-        self.fields.ignore(self.address, IGNORED, "deploy/")
+        self.fields.ignore(self.address, IGNORED, "deploy/", "deploy")
         self.fields.finish()
 
 
@@ -209,7 +206,7 @@ def _deploy_restart(node: Node, context: Context, address: str) -> RestartPolicy
     reader = Fields(as_mapping(node), context, "deploy.restart_policy")
     condition = reader.take("condition", if_filled(text, "any"), "any")
     attempts = reader.take("max_attempts", natural, 0)
-    reader.ignore(address, _BACK_OFF, "deploy/restart_policy/")
+    reader.ignore(address, _BACK_OFF, "deploy/restart_policy/", "restart_policy")
     reader.finish()
     if condition not in _CONDITIONS:
         raise StackError("bad-value", f"no condition {condition!r}", at=node.place, hint="none, on-failure or any")

@@ -63,7 +63,7 @@ def _networks(node: Node, context: Context, owner: str) -> tuple[Attachment, ...
                 interface=reader.take("interface_name", _interface, ""),
             )
         )
-        reader.ignore(owner, _IGNORED, f"networks/{key}/")
+        reader.ignore(owner, _IGNORED, f"networks/{key}/", "attachment")
         reader.finish()
     return tuple(result)
 

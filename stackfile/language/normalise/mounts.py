@@ -7,7 +7,7 @@ import re
 
 from stackfile.errors import Place, StackError
 from stackfile.language.nodes import Mapping, Node, Scalar
-from stackfile.language.normalise.basic import boolean, file_mode, name, size, text
+from stackfile.language.normalise.basic import boolean, file_mode, name, pairs, size, text
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.language.origins import escape
 from stackfile.model.stack import Mount
@@ -18,6 +18,9 @@ _FOREIGN_TYPES = frozenset({"image", "cluster", "npipe"})
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED_OPTIONS = frozenset({"rw", "z", "Z", "cached", "delegated", "consistent", "copy"})
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+NO_PAIRS: dict[str, str] = {}
+"""Default of pairs."""
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/][^:]*:[/\\].*|[^:]+:[A-Za-z]:[\\/].*")
 """`c:/x:/y` and `/x:c:/y`; `c:/y:ro` is the volume `c`."""
@@ -115,7 +118,7 @@ def _long(node: Mapping, context: Context) -> Mount:
     )
     bind.take("selinux", text, "")
     bind.finish()
-    volume.node("labels")  # of an anonymous volume: nothing looks at them
+    volume.take("labels", pairs, NO_PAIRS)  # of an anonymous volume: nothing looks at them
     volume.finish()
     tmpfs.finish()
     fields.take("image", as_mapping, None)

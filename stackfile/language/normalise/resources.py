@@ -8,8 +8,19 @@ from dataclasses import dataclass
 
 from stackfile.errors import StackError
 from stackfile.language.document import read_bytes
-from stackfile.language.nodes import Mapping, Node, Scalar, Sequence
-from stackfile.language.normalise.basic import NO_TEXTS, any_text, boolean, if_filled, integer, name, pairs, text, texts
+from stackfile.language.nodes import Mapping, Node, Scalar
+from stackfile.language.normalise.basic import (
+    NO_TEXTS,
+    any_text,
+    boolean,
+    if_filled,
+    integer,
+    items,
+    name,
+    pairs,
+    text,
+    texts,
+)
 from stackfile.language.normalise.context import Context, Fields, as_mapping
 from stackfile.model.stack import (
     ConfigResource,
@@ -24,6 +35,8 @@ CHARSETS = frozenset({"alnum", "hex", "base64"})
 MAX_LENGTH = 4096
 SECRET_MARK = re.compile("\ue000([^\ue001]*)\ue001")
 _CONTENT_KEYS = ("content", "file", "environment")
+NO_ITEMS: list[Node] = []
+"""Default of lists."""
 
 
 def _full_name(fields: Fields, context: Context, key: str, external: bool) -> str:
@@ -106,16 +119,14 @@ def _ipam(node: Node, context: Context, address: str) -> Ipam:
     gateways: list[str] = []
     ranges: list[str] = []
     reserved: list[str] = []
-    config = fields.node("config")
-    for item in config.items if isinstance(config, Sequence) else []:
+    for item in fields.take("config", items, NO_ITEMS):
         entry = Fields(as_mapping(item), context, "ipam.config")
         subnets.append(entry.require("subnet", _subnet, ""))
         gateways.append(entry.take("gateway", _gateway, ""))
         ranges.append(entry.take("ip_range", _subnet, ""))
         reserved += entry.take("aux_addresses", _addresses, NO_TEXTS)
         entry.finish()
-    fields.take("config", lambda child: child, None)
-    fields.ignore(address, {"options": "addresses are given without options"}, "ipam/")
+    fields.ignore(address, {"options": "addresses are given without options"}, "ipam/", "ipam")
     fields.finish()
     return Ipam(
         tuple(subnets),
@@ -170,7 +181,9 @@ def config(key: str, tree: Mapping, context: Context) -> ConfigResource:
     fields = Fields(tree, context, f"config {key}")
     external = _other(fields, context, "config", key)
     content = None if external else _content(fields, context)
-    fields.ignore(f"config.{key}", {"labels": _SWARM, "template_driver": "jinja alone is read, in stack files"})
+    fields.ignore(
+        f"config.{key}", {"labels": _SWARM, "template_driver": "jinja alone is read, in stack files"}, form="config"
+    )
     fields.finish()
     return ConfigResource(name=key, content=content, external=external)
 
@@ -193,7 +206,8 @@ def secret(key: str, tree: Mapping, context: Context) -> SecretResource:
     else:
         content = _content(fields, context)
         result = SecretResource(name=key, content=None if content is None else composed(key, content, fields, context))
-    fields.ignore(f"secret.{key}", dict.fromkeys(("labels", "driver", "driver_opts", "template_driver"), _SWARM))
+    unused = dict.fromkeys(("labels", "driver", "driver_opts", "template_driver"), _SWARM)
+    fields.ignore(f"secret.{key}", unused, form="secret")
     fields.finish()
     return result
 
@@ -267,7 +281,7 @@ def _length(node: Node) -> int:
 
 
 def _charset(node: Node) -> str:
-    value = any_text(node)
+    value = text(node)
     if value not in CHARSETS and len(set(value)) < 2:
         hint = "alnum, hex, base64, or the characters themselves"
         raise StackError("bad-value", f"no charset {value!r}", at=node.place, hint=hint)

@@ -135,7 +135,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
         **shared,
         **lived,
     )
-    fields.ignore(owner, IGNORED)
+    fields.ignore(owner, IGNORED, form="service")
     fields.node("extends")  # resolved before files were merged
     deploy.finish()
     fields.finish()

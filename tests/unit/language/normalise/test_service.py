@@ -152,6 +152,14 @@ def test_an_image_of_the_stack_is_known_by_its_exact_name() -> None:
         ("env_file: no.env", "file-not-found", 36),
         ("expose: [x]", "bad-port", 35),
         ("secrets: [no]", "unknown-reference", 36), ("configs: [{target: x}]", "missing-key", 36),
+        ("user: null", "bad-type", 32), ("ports: ", "bad-type", 33), ("ports: '{{ none }}'", "bad-type", 33),
+        ("healthcheck: {test: ~}", "bad-type", 46), ("when: null", "bad-type", 32),
+        ("environment: [1]", "bad-type", 40), ("labels: [~]", "bad-type", 35), ("networks: [~]", "bad-type", 37),
+        ("depends_on: [1]", "bad-type", 39), ("post_start: [{command: x, user: true}]", "bad-type", 58),
+        ("gpus: 5", "bad-type", 32), ("develop: {wtch: []}", "unknown-key", 36), ("runtime: []", "bad-type", 35),
+        ("networks: {default: {link_local_ips: x}}", "bad-type", 63), ("build: {ssh: 5}", "bad-type", 39),
+        ("deploy: {placement: []}", "bad-type", 46),
+        ("deploy: {resources: {limits: {devices: []}}}", "unknown-key", 56),
     ],
 )  # fmt: skip
 def test_mistakes(keys: str, reason: str, column: int) -> None:
@@ -164,6 +172,19 @@ def test_what_another_program_provides_is_reported_and_not_waited_for() -> None:
     assert [(item.address, item.path, item.at.line) for item in stack.ignored] == [("service.a", "/provider", 2)]
     assert list(stack.services) == ["b"]
     assert stack.services["b"].depends_on == {}
+
+
+def test_what_another_program_provides_has_the_form_that_compose_knows() -> None:
+    text = "services:\n  a:\n    provider: {tpe: p}\n    comand: x\n"
+    found = [("missing-key", "stack.yaml", 3, 15), ("unknown-key", "stack.yaml", 3, 16)]
+    assert errors_of(text) == [*found, ("unknown-key", "stack.yaml", 4, 5)]
+
+
+def test_a_command_may_be_null_and_is_the_one_of_the_image() -> None:
+    stack = load_text(
+        "services: {a: {image: x, command: null, entrypoint: null, deploy: null, develop: null, pid: null}}"
+    )
+    assert (stack.services["a"].command, stack.services["a"].entrypoint) == (None, None)
 
 
 def test_a_service_needs_an_image() -> None:
