@@ -11,10 +11,12 @@ import stat
 from collections.abc import Callable
 
 from stackfile import log
+from stackfile.daemon import later
 from stackfile.daemon.server import HttpServer, listen
 from stackfile.daemon.services import Services
 from stackfile.daemon.upgrade import Upgrade
 from stackfile.engines.containers import ContainerProvider
+from stackfile.engines.embedded.background import spawn
 from stackfile.engines.embedded.engine import EmbeddedEngine
 from stackfile.errors import StackfileError
 from stackfile.paths import RunPaths
@@ -57,8 +59,11 @@ class Daemon:
             server = HttpServer(self._services())
             await server.start(self._listener())
             _logger.info("serving at %s", self._paths.socket)
+            later.settle()
             if ready():
+                loading = spawn(later.load(), "loading the rest")
                 await self._end.wait()
+                loading.cancel()
             _logger.info("stopping%s", " everything" if self._everything else "")
             await server.close()
             await self._end_jobs()

@@ -16,6 +16,8 @@ from stackfile.model.observed import Project
 from stackfile.model.plan import Plan
 
 _PACKAGES = ("cli", "api", "language", "wire", "model")
+_ON_FIRST_USE = ("termios", "tty")
+"""What those import where they need it, as a process of its own would pay for it at every start."""
 _DECODED = (Ping, Project, list[Project], ContainerRecord, list[ContainerRecord], ImageRecord, list[ImageRecord],
             ExecRecord, JobEvent, Event, Plan)  # fmt: skip
 """What the daemon answers."""
@@ -41,4 +43,6 @@ def warm() -> None:
         package = import_module(f"stackfile.{name}")
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             import_module(found.name)
+    for name in _ON_FIRST_USE:
+        import_module(name)
     wire.prepare(*_DECODED)

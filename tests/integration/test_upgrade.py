@@ -52,6 +52,26 @@ services:
 NEWER = "99.0.0"
 
 
+WATCH = """
+import os, sys
+HERE = os.path.dirname(__file__) + "/imports"
+MODULES = ("stackfile.supervisor", "stackfile.daemon", "stackfile.runtime.shim", "stackfile.resolver",
+           "stackfile.worker")
+MAIN = os.getpid()
+
+class Noter:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if os.getpid() == MAIN:
+            with open(f"{HERE}/{MAIN}", "a") as file:
+                file.write(f"{name}\\n")
+
+if any(name in sys.orig_argv for name in MODULES):
+    sys.meta_path.insert(0, Noter)
+"""
+"""Notes what each of the engine's processes looks for on disk, by its pid."""
+
+
 def version(box: Box, name: str, *, appended: dict[str, str]) -> str:
     """The interpreter of another version: a copy of the package in an environment of its own."""
     tree, environment = box.directory.parent / f"tree-{name}", box.directory.parent / f"venv-{name}"
@@ -62,7 +82,9 @@ def version(box: Box, name: str, *, appended: dict[str, str]) -> str:
             file.write(text)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     site = next(environment.glob("lib/python*/site-packages"))
-    (site / "other.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\n")
+    (site / "other.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\nimport watch_imports\n")
+    (tree / "imports").mkdir()
+    (tree / "watch_imports.py").write_text(WATCH)
     return f"{environment}/bin/python"
 
 
@@ -82,6 +104,12 @@ def run(box: Box, python: str, *args: str, code: int = 0) -> tuple[str, str]:
     out, err = process.communicate(timeout=90)
     assert process.returncode == code, f"{out}\n{err}\n{box.logs()}"
     return out, err
+
+
+def imported(box: Box, name: str) -> dict[str, list[str]]:
+    """What each process of the engine, which is of version `name`, has imported."""
+    directory = box.directory.parent / f"tree-{name}" / "imports"
+    return {process: (directory / str(pid)).read_text().split() for process, pid in pids(box).items()}
 
 
 def interpreters(box: Box) -> set[str]:
@@ -151,6 +179,11 @@ def test_upgrade(box: Box) -> None:
     asker.join()
     assert (asker.failures, asker.answers > 5) == ([], True)
 
+    # From here on nothing is imported any more, whatever is asked for.
+    until(lambda: "requests" in imported(box, NEWER)["daemon"], "what pulls need", box)
+    until(lambda: pids(box)["worker"] and "tty" in imported(box, NEWER)["worker"], "a warm zygote", box)
+    loaded, processes = imported(box, NEWER), pids(box)
+
     after = state(box, newer)
     running = ("web", "terminal", "writer", "asker")
     kept = {name: after[name]["pid"] for name in running}
@@ -164,6 +197,12 @@ def test_upgrade(box: Box) -> None:
     until(lambda: len(lines(box, before["writer"]["id"])) > reached, "more lines", box)
     assert run(box, newer, "exec", "-T", "terminal", "cat", "/srv/index.html")[0] == "hello\n"
     assert run(box, newer, "system", "fsck")[0] == "Nothing disagrees.\n"
+    assert "registry-unreachable" in run(box, newer, "--json", "image", "pull", "localhost:1/x", code=1)[0]
+    run(box, newer, "up", "-d", "--scale", "web=2")
+    run(box, newer, "down")
+    assert pids(box) == processes
+    late = {name: rows[len(loaded[name]) :] for name, rows in imported(box, NEWER).items()}
+    assert not any(late.values()), late
     with sqlite3.connect(f"{box.settings.root}/state.db") as database:
         assert database.execute("SELECT * FROM later").fetchall() == []
     database.close()

@@ -1,7 +1,8 @@
 """Worker processes for what would block the loop: hashing, copying, archives.
 
-Each is a clean interpreter on a pair of pipes. It ends when it is idle, when the pool is closed, and (end of file)
-when this process dies, so that none is ever left over; nothing is inherited by fork.
+Each is a clean interpreter on a pair of pipes, which refuses to work for another version than its own: after an upgrade
+on disk it would be the new one's code that works for the engine of the old one. It ends when it is idle, when the pool
+is closed, and (end of file) when this process dies, so that none is ever left over; nothing is inherited by fork.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import IO, Any, ParamSpec, TypeVar
 
-from stackfile.errors import ActionError
+import stackfile
+from stackfile.errors import ActionError, EngineError, StackfileError
 from stackfile.refusals import no_process
 
 P = ParamSpec("P")
@@ -25,8 +27,12 @@ T = TypeVar("T")
 
 IDLE = 1.5
 """Seconds after which a worker without work ends."""
+OTHER_VERSION = 76
+"""Exit code of a worker that was started for another version than its own."""
 
 _LENGTH = struct.Struct(">Q")
+_LAST_BREATH = 0.5
+"""Seconds that a worker whose pipe has ended has to end by itself."""
 
 
 class WorkerPool(Executor):
@@ -121,7 +127,7 @@ class WorkerPool(Executor):
 
 
 def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-m", "stackfile.engines.embedded.pool_worker"]
+    command = [sys.executable, "-I", "-m", "stackfile.engines.embedded.pool_worker", stackfile.__version__]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -146,10 +152,8 @@ def _settle(
         write(process.stdin, payload)
         answer = read(process.stdout)
     except (OSError, EOFError) as error:
-        process.kill()
-        process.wait()
         bereaved(process.pid)
-        future.set_exception(ActionError("internal", "a worker process died", cause=str(error)))
+        future.set_exception(_death(process, error))
         return
     good, value = pickle.loads(answer)
     if good:
@@ -159,6 +163,22 @@ def _settle(
         failure = kind.__new__(kind, *arguments)
         failure.__dict__.update(state)
         future.set_exception(failure)
+
+
+def _death(process: subprocess.Popen[bytes], error: Exception) -> StackfileError:
+    """Why a worker that does not answer any more died; it has after this."""
+    try:
+        process.wait(_LAST_BREATH)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.returncode != OTHER_VERSION:
+        return ActionError("internal", "a worker process died", cause=str(error))
+    return EngineError(
+        "engine-incompatible",
+        f"the installed version is not {stackfile.__version__} any more, which this engine is",
+        hint="any command of the installed version has the engine become that version; containers run on",
+    )
 
 
 def write(pipe: IO[bytes], data: bytes) -> None:

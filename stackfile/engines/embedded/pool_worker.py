@@ -1,4 +1,7 @@
-"""A worker of the pool: reads pickled calls from stdin, answers on stdout, ends at end of file."""
+"""A worker of the pool: reads pickled calls from stdin, answers on stdout, ends at end of file.
+
+Its argument is the version of who starts it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import pickle
 import signal
 import sys
 
-from stackfile.engines.embedded.pool import read, write
+import stackfile
+from stackfile.engines.embedded.pool import OTHER_VERSION, read, write
 from stackfile.kernel.syscalls import PR_SET_PDEATHSIG, prctl
 
 
@@ -17,6 +21,8 @@ def main() -> None:
     Ends at once with the thread that started it: what it would still publish nobody would know of.
     """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.argv[1:] != [stackfile.__version__]:
+        sys.exit(OTHER_VERSION)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:

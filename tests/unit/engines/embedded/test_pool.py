@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import stackfile
 from stackfile import settings
 from stackfile.engines.embedded.pool import WorkerPool, write
-from stackfile.errors import ActionError, UsageError
+from stackfile.errors import ActionError, EngineError, UsageError
 from stackfile.images import durable
 from stackfile.kernel.process import is_alive, start_time
 
@@ -47,8 +48,21 @@ def test_the_death_of_a_worker_is_an_error_of_its_work_alone() -> None:
     pool.shutdown()
 
 
+def test_a_worker_of_another_version_does_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The package was replaced on disk: the engine is of the version that was there."""
+    pool = WorkerPool(1)
+    monkeypatch.setattr(stackfile, "__version__", "0.0.1")
+    with pytest.raises(EngineError) as caught:
+        pool.submit(os.mkdir, f"{tmp_path}/made").result(20)
+    assert caught.value.reason == "engine-incompatible"
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert pool.submit(os.getpid).result(20)
+    pool.shutdown()
+
+
 def test_a_worker_whose_asker_died_ends_in_silence() -> None:
-    command = [sys.executable, "-I", "-m", "stackfile.engines.embedded.pool_worker"]
+    command = [sys.executable, "-I", "-m", "stackfile.engines.embedded.pool_worker", stackfile.__version__]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert worker.stdin is not None
     assert worker.stdout is not None
