@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,10 +52,12 @@ class Docker:
     def __init__(self, socket: str) -> None:
         self.host = f"unix://{socket}"
 
-    def cli(self, *args: str, **options: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [need("docker"), "-H", self.host, *args], capture_output=True, text=True, check=True, **options
-        )  # type: ignore[call-overload,no-any-return]
+    def cli(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [need("docker"), "-H", self.host, *args]
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, capture_output=True, text=True, check=True, **options
+        )
+        return done
 
 
 def _wait_for(socket: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -76,7 +76,7 @@ def tokens(directory: Path, users: dict[str, str]) -> Iterator[Tokens]:
             if name and made.users.get(name) != word:
                 self.send_error(401)
                 return
-            access = []
+            access: list[dict[str, object]] = []
             for scope in query.get("scope", []):
                 kind, repository, actions = scope.split(":")
                 allowed = actions.split(",") if name else []

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import pexpect  # type: ignore[import-untyped]
+import pexpect
 import pytest
 
 from tests.integration.daemons import Served, needs_docker, served

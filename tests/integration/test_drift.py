@@ -82,7 +82,8 @@ class World:
 
     @property
     def bridge(self) -> str:
-        return self.box.settings.bridge_prefix + self.client.docker("GET", "networks", "p_default")["Id"][:10]
+        identity: str = self.client.docker("GET", "networks", "p_default")["Id"]
+        return self.box.settings.bridge_prefix + identity[:10]
 
     def ports(self) -> list[str]:
         return sorted(os.listdir(f"/sys/class/net/{self.bridge}/brif"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -369,7 +370,7 @@ def test_twenty_containers_at_once() -> None:
     with_engine(scenario)
 
 
-def replace_resources(before: ContainerSpec, **changes: int) -> ContainerSpec:
+def replace_resources(before: ContainerSpec, **changes: Any) -> ContainerSpec:
     from dataclasses import replace
 
     return replace(before, resources=replace(before.resources, **changes))

@@ -19,7 +19,18 @@ from stackfile.errors import EngineError
 from stackfile.kernel.process import is_alive, start_time
 from stackfile.model import labels
 from stackfile.model.container import NetworkRecord
-from stackfile.model.stack import SECOND, Attachment, Dependency, Healthcheck, Mount, Port, Resources, RestartPolicy
+from stackfile.model.stack import (
+    SECOND,
+    Attachment,
+    Dependency,
+    Healthcheck,
+    ImageResource,
+    Mount,
+    Port,
+    Resources,
+    RestartPolicy,
+    Step,
+)
 from tests.integration.engines import Roots, busybox, empty, engine, logs, spec
 from tests.integration.test_engine_containers import exec_output, started
 from tests.integration.test_engine_resources import SERVE, answers, ask, free_port, service
@@ -110,9 +121,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[None]]] = {
 }
 
 
-def engines_image(*argv: str) -> dict[str, object]:
-    from stackfile.model.stack import ImageResource, Step
-
+def engines_image(*argv: str) -> dict[str, ImageResource]:
     base = ImageResource(name="slow", base="busybox:latest", steps=(Step(kind="run", argv=argv),))
     return {"slow": base}
 

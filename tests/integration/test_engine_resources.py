@@ -187,7 +187,7 @@ def test_a_port_is_shared_by_replicas() -> None:
                 "web", number, "sh", "-c", SERVE.format(number), ports=(Port(target=80, published=port),)
             )
             await started(made, container)
-        seen = set()
+        seen: set[str] = set()
         async with asyncio.timeout(10):
             while seen != {"1", "2"}:
                 seen.add(await answers(port))

@@ -82,7 +82,7 @@ def run_db(box: Box, *statements: str) -> None:
 
 
 def identity(box: Box, service: str) -> str:
-    return next(row["id"] for row in box.containers() if row["service"] == service)
+    return next(str(row["id"]) for row in box.containers() if row["service"] == service)
 
 
 def tamper_with_files(box: Box) -> dict[str, set[str]]:

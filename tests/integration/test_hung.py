@@ -62,7 +62,7 @@ def test_who_does_not_answer_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) 
     def looping() -> bool:
         shown = box.run("daemon", "status", "--json", code=4).stdout
         rows = {row["name"]: row for row in json.loads(shown)["processes"]}
-        return rows["daemon"]["state"] == "crash loop" and rows["shim"]["state"] == "running"
+        return (rows["daemon"]["state"], rows["shim"]["state"]) == ("crash loop", "running")
 
     until(looping, "a crash loop", box)
     told = refused(box)

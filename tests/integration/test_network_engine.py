@@ -30,7 +30,7 @@ class _Echo(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._transport.sendto(data, addr)
 
 
@@ -96,6 +96,7 @@ async def told(made: EmbeddedEngine, container: str, command: str) -> str:
     """Output of a command in a container."""
     identity = await made.exec_create(container, ExecSpec(argv=("/bin/sh", "-c", command)))
     stream = await made.exec_start(identity)
+    assert stream is not None
     output = b"".join([chunk.data async for chunk in stream.output()])
     return output.decode()
 

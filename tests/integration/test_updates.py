@@ -110,7 +110,7 @@ def test_a_failed_update_with_a_host_port_a_volume_and_an_address_of_its_own() -
             networks=(Attachment(network="default", ipv4="10.208.3.9"),),
             container_name="the-web",
         )  # fmt: skip
-        extra = {
+        extra: dict[str, Any] = {
             "networks": {"default": NetworkResource(name="default", full_name="p_default", subnets=("10.208.3.0/24",))},
             "volumes": {"data": VolumeResource(name="data", full_name="p_data")},
         }

@@ -78,7 +78,7 @@ def test_anonymous_and_named_volumes() -> None:
             # Of the image's volumes /vol has a named one; /data and /own have no name.
             assert set(volumes) == {"/own", "/data", "/vol"}
             assert volumes["/vol"] == "kept"
-            unnamed = (volumes["/own"], volumes["/data"])
+            unnamed: tuple[str, ...] = (volumes["/own"], volumes["/data"])
             assert all([(await made.volume_get(name)).anonymous for name in unnamed])
             for _ in range(2):  # a restart keeps them
                 await made.container_start(identity)

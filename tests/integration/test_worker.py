@@ -68,7 +68,7 @@ def test_a_big_environment_and_much_input(pool: Workers) -> None:
 
 
 def test_output_that_nobody_reads(pool: Workers) -> None:
-    from stackfile.cli.main import BROKEN_PIPE
+    from stackfile.cli.reader import BROKEN_PIPE
 
     reader, writer = os.pipe()
     os.close(reader)

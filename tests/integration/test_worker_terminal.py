@@ -10,6 +10,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -185,7 +186,7 @@ def test_hang_up_ends_the_worker(pool: Workers) -> None:
     pool.wait_idle()
 
 
-def modes(shell: pexpect.spawn) -> list[object]:
+def modes(shell: pexpect.spawn) -> list[Any]:
     return list(termios.tcgetattr(shell.child_fd))
 
 

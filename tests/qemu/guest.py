@@ -48,6 +48,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _failed: list[str] = []
 
 
+def serves() -> bool:
+    """Told when the daemon is ready."""
+    say("the daemon serves")
+    return True
+
+
 def say(text: str) -> None:
     print(f"[{time.monotonic():6.2f}] {text}" if not text.startswith(("ok", "FAIL", "VERDICT")) else text, flush=True)
 
@@ -141,7 +147,7 @@ def start_engine() -> None:
         os._exit(0)
     check("supervisor, shim and resolver start", wait(Path(given.run, "resolver.sock").exists, 40))
     if os.fork() == 0:
-        asyncio.run(Daemon(given).run(lambda: not say("the daemon serves")))
+        asyncio.run(Daemon(given).run(serves))
         os._exit(0)
     check("the engine starts", wait(Path(given.socket).exists, 40))
 

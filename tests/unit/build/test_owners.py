@@ -15,7 +15,7 @@ from tests.unit.images.kit import tree
 @pytest.fixture
 def image(tmp_path: Path) -> str:
     accounts = "root:x:0:0::/:\nme:x:1000:100:Me:/home/me:/bin/sh\n"
-    files = {"etc/passwd": accounts, "etc/group": "root:x:0:\nus:x:200:me\n"}
+    files: dict[str, str | None] = {"etc/passwd": accounts, "etc/group": "root:x:0:\nus:x:200:me\n"}
     return str(tree(tmp_path / "i", files))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from stackfile import digest as digests
 from stackfile.errors import ActionError, ConflictError, NotFoundError
+from stackfile.images.layers import Layer
 from stackfile.images.store import ImageStore
 from stackfile.model.image import ImageConfig, ImageRecord
 from tests.unit.images.kit import add_layer, open_store
@@ -25,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[ImageStore]:
 
 
 def add(store: ImageStore, *texts: str, tags: tuple[str, ...] = (), user: str = "") -> ImageRecord:
-    layers = []
+    layers: list[Layer] = []
     for text in texts:
         layers.append(add_layer(store, text, layers[-1].chain_id if layers else ""))
     return store.add(ImageConfig(user=user), layers, tags=tags)

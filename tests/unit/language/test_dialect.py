@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stackfile.errors import StackError
@@ -93,7 +95,7 @@ def test_standard_input() -> None:
         ({"environ": {"N": "v"}}, "name: a$N\n", "av"), ({"environ": {"N": "v"}}, "name: 'a{{ env.N }}'\n", "av"),
     ],
 )  # fmt: skip
-def test_the_project_name(options: dict[str, object], text: str, name: str) -> None:
+def test_the_project_name(options: dict[str, Any], text: str, name: str) -> None:
     assert load_text(text + "services: {}", **options).name == name
 
 

@@ -5,7 +5,7 @@ import pytest
 from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language.document import Interpolator
 from stackfile.language.interpolate import MAX_NESTING, interpolate, mentions
-from stackfile.language.nodes import Mapping
+from stackfile.language.nodes import Mapping, Node, Scalar
 from stackfile.language.source import parse
 from stackfile.language.tracked import Tracker
 from stackfile.language.variables import Variables
@@ -77,7 +77,7 @@ def test_mistakes_of_a_file_are_all_reported() -> None:
 
 def test_an_unset_variable_is_a_warning() -> None:
     warnings: list[object] = []
-    load_text("services: {a: {image: 'x$NOPE'}}", warnings=warnings)  # type: ignore[arg-type]
+    load_text("services: {a: {image: 'x$NOPE'}}", warnings=warnings)
     assert len(warnings) == 1
 
 
@@ -100,8 +100,13 @@ def test_trees_done_one_after_the_other_are_not_mixed_up() -> None:
             f"services: {{s: {{image: 'i{number}', user: '${{N}}'}}}}".encode(), "f.yaml", errors, templates=False
         )
         assert isinstance(tree, Mapping)
-        found = interpolator.document(tree)
-        image = found.entries["services"].entries["s"].entries["image"]
+        found: Node = interpolator.document(tree)
+        for key in ("services", "s"):
+            assert isinstance(found, Mapping)
+            found = found.entries[key]
+        assert isinstance(found, Mapping)
+        image = found.entries["image"]
+        assert isinstance(image, Scalar)
         assert image.value == f"i{number}"
         del tree, found, image
 

@@ -33,7 +33,7 @@ NETWORKS = {
 BASE = kit.service("web", ports=(Port(target=80, published=8080),), environment={"A": "1"})
 FILE = FileRef(kind="config", source="c", target="/c")
 
-ROWS: list[tuple[str, dict[str, Any], str, str]] = [
+ROWS: list[tuple[str, Any, str, str]] = [
     # field, value, path of the change, action
     ("restart", RestartPolicy(name="always"), "/restart", "record"),
     ("stop_signal", "SIGINT", "/stop_signal", "record"),

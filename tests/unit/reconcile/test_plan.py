@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -413,7 +414,7 @@ def test_an_unknown_service_is_a_usage_error() -> None:
         ({"directory": "/elsewhere"}, "adopt", "directory-differs"),
     ],
 )
-def test_another_environment_or_directory_is_refused(change: dict[str, str], option: str, reason: str) -> None:
+def test_another_environment_or_directory_is_refused(change: dict[str, Any], option: str, reason: str) -> None:
     wanted: Stack = replace(FULL, **change)
     with pytest.raises(RefusedError) as caught:
         kit.make(wanted, kit.applied(FULL))

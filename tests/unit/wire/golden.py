@@ -7,6 +7,7 @@ be taken for changed: only a deliberate change of `spec_version` may do that.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from stackfile import wire
 from stackfile.model.container import ContainerSpec, FileMount, LogConfig
@@ -25,7 +26,7 @@ from stackfile.model.stack import (
 
 IMAGE = "sha256:" + "5" * 64
 KEY = "hmac:" + "a" * 64
-WEB = {"name": "p-web-1", "image": IMAGE, "image_name": "app"}
+WEB: dict[str, Any] = {"name": "p-web-1", "image": IMAGE, "image_name": "app"}
 
 
 def specs() -> list[ContainerSpec]:

@@ -96,7 +96,7 @@ def test_names_and_subnets_are_unique(networks: Networks) -> None:
         ({"name": "b", "driver": "overlay"}, "bad-request"),
     ):
         with pytest.raises(StackfileError) as caught:
-            create(networks, **fields)  # type: ignore[arg-type]
+            create(networks, **fields)
         assert caught.value.reason == reason
 
 
