@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
@@ -20,6 +19,7 @@ from stackfile.model.image import BuildEvaluation, BuildResult, StepStatus
 from stackfile.model.stack import ImageResource
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRunner
+from stackfile.turns import Turn
 
 
 class Builder:
@@ -31,7 +31,7 @@ class Builder:
         self._runner = runner
         self._pool = pool
         self._cache = BuildCache(images.rows)
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, Turn] = {}
         self.pull: Pull | None = None
         """Gets an image that a build stands on and that is not here; set by who can."""
 

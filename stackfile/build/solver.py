@@ -29,6 +29,7 @@ from stackfile.model.image import StepStatus
 from stackfile.model.stack import ImageResource, Step
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRunner
+from stackfile.turns import Turn
 
 T = TypeVar("T")
 Pull = Callable[[str, Progress], Awaitable[object]]
@@ -57,7 +58,7 @@ class Solver:
     stages: Mapping[str, State | None] = field(default_factory=dict)
     """Stages of the same Dockerfile, by their keys."""
     secrets: Mapping[str, str] = field(default_factory=dict)
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    locks: dict[str, Turn] = field(default_factory=dict)
     report: Report | None = None
     pull: Pull | None = None
     _checked: set[str] = field(default_factory=set)

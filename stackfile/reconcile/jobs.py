@@ -24,6 +24,9 @@ FINISHED_KEPT = 100
 LINES_KEPT, LINES_OF_OLD, WHOLE_KEPT = 5000, 200, 5
 """Lines of output (events of type `log`) that a job keeps, and one that ended before the last `WHOLE_KEPT` did."""
 
+PATIENCE = 3600.0
+"""Seconds that a job waits for its turn: builds and pulls before it take their time."""
+
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 
 
@@ -179,8 +182,9 @@ class JobManager:
         self._forget_old()
 
     async def _turn(self, job: Job) -> Outcome | None:
-        """Wait until `job` is first of its project; an Outcome when it was interrupted before."""
+        """Wait until `job` is first of its project; an Outcome when it was interrupted before, or waits too long."""
         told: Job | None = None
+        deadline = time.monotonic() + PATIENCE
         while (holder := self._queues[job.project][0]) is not job:
             if holder is not told:
                 told = holder
@@ -188,16 +192,33 @@ class JobManager:
             assert holder.task is not None
             interrupt = asyncio.ensure_future(job.until_interrupted())
             try:
-                await asyncio.wait({holder.task, interrupt}, return_when=asyncio.FIRST_COMPLETED)
+                left = max(0.0, deadline - time.monotonic())
+                ended, _ = await asyncio.wait(
+                    {holder.task, interrupt}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
             finally:
                 interrupt.cancel()
             if job.interrupted:
                 return Outcome(status=CANCELLED, error=cancelled())
+            if not ended:
+                return Outcome(status=FAILED, error=self._too_late(job, holder))
         job.begin()
         return None
 
+    def _since(self, job: Job) -> int:
+        """Seconds for which a job runs."""
+        return max(0, self._clock() - job.started_ns) // 1_000_000_000
+
+    def _too_late(self, job: Job, holder: Job) -> ActionError:
+        return ActionError(
+            "timeout",
+            f"{job.kind} of {job.project} has waited {PATIENCE:g} s for its turn",
+            cause=f"job {holder.id} ({holder.kind} of {job.project}) runs since {self._since(holder)} s",
+            hint="ctrl-C in the command that runs it ends it",
+        )
+
     def _waiting_event(self, job: Job, holder: Job) -> JobEvent:
-        since = max(0, self._clock() - holder.started_ns) // 1_000_000_000
+        since = self._since(holder)
         return JobEvent(
             sequence=0,
             type="waiting",

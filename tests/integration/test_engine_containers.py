@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stackfile import turns
 from stackfile.engines.embedded.engine import EmbeddedEngine
 from stackfile.errors import ActionError, ConflictError, NotFoundError
 from stackfile.model.container import ContainerSpec, ExecSpec
@@ -116,7 +117,7 @@ def test_stop_uses_the_signal_and_then_kills() -> None:
     with_engine(scenario)
 
 
-def test_kill_pause_and_remove() -> None:
+def test_kill_pause_and_remove(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(made: EmbeddedEngine) -> None:
         identity = await started(made, spec("sleep", "60"))
         assert not await made.container_start(identity)
@@ -124,6 +125,12 @@ def test_kill_pause_and_remove() -> None:
         with pytest.raises(ConflictError):
             await made.exec_create(identity, ExecSpec(argv=("true",)))
         await made.container_unpause(identity)
+        monkeypatch.setattr(turns, "PATIENCE", 0.01)
+        async with made._parts.registry.find(identity).turn("start"):
+            with pytest.raises(ActionError) as late:
+                await made.container_stop(identity)
+        monkeypatch.undo()
+        assert (late.value.reason, late.value.cause.split()[0]) == ("timeout", "start")
         with pytest.raises(ConflictError) as caught:
             await made.container_remove(identity)
         assert caught.value.reason == "already-running"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -15,6 +14,7 @@ from stackfile.images.store import ImageStore
 from stackfile.model.stack import Step
 from stackfile.provider.engine import Progress
 from stackfile.provider.runner import StepRunner
+from stackfile.turns import Turn
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Workshop(Protocol):
     runner: StepRunner
     secrets: Mapping[str, str]
     """What `run` may mount as secrets: id → content."""
-    locks: dict[str, asyncio.Lock]
+    locks: dict[str, Turn]
     """Of caches that one step at a time may use, by id."""
 
     async def pooled(self, function: Callable[..., T], *arguments: object) -> T:

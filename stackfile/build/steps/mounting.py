@@ -6,7 +6,6 @@ and goes with it. `materialise` runs in a worker process.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import posixpath
@@ -22,6 +21,11 @@ from stackfile.images import copytree
 from stackfile.images.view import MergedView, absolute
 from stackfile.model.patterns import normal
 from stackfile.model.stack import Mount, RunMount, Step
+from stackfile.provider.engine import Progress
+from stackfile.turns import Turn
+
+_PATIENCE = 3600.0
+"""Seconds to wait for a cache that another step has for itself: a compilation takes its time."""
 
 
 def inputs(step: Step, workshop: Workshop) -> Iterator[tuple[str, str]]:
@@ -51,12 +55,16 @@ async def mounts(step: Step, base: str, secrets: Mapping[str, str], workshop: Wo
 
 
 @asynccontextmanager
-async def exclusive(step: Step, workshop: Workshop) -> AsyncIterator[None]:
-    """Keep other steps off the caches that this step wants for itself (`sharing=locked` and `private`)."""
+async def exclusive(step: Step, doing: str, workshop: Workshop, progress: Progress) -> AsyncIterator[None]:
+    """Keep other steps off the caches that this step wants for itself (`sharing=locked` and `private`).
+
+    Raises ActionError (`timeout`).
+    """
     wanted = sorted({item.id for item in step.mounts if item.type == "cache" and item.sharing != "shared"})
     async with AsyncExitStack() as stack:
         for identity in wanted:  # sorted, or two steps could wait for each other
-            await stack.enter_async_context(workshop.locks.setdefault(identity, asyncio.Lock()))
+            turn = workshop.locks.setdefault(identity, Turn())
+            await stack.enter_async_context(turn.take(f"cache {identity}", doing, patience=_PATIENCE, told=progress))
         yield
 
 

@@ -58,7 +58,7 @@ class RunInstruction:
         try:
             mounts = await mounting.mounts(step, os.path.dirname(root.upper), workshop.secrets, workshop)
             stubs = mounting.stubs(ground.lower, [mount.target for mount in mounts])
-            async with mounting.exclusive(step, workshop):
+            async with mounting.exclusive(step, f"run {self.text(step)}", workshop, progress):
                 await _run(step, root, mounts, state, workshop, progress)
             mounting.clear(root.upper, stubs)
             return await workshop.pooled(layer.of_upper, ground, root.upper)

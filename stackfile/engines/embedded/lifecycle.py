@@ -25,6 +25,7 @@ from stackfile.model.stack import SECOND
 from stackfile.refusals import refusal
 from stackfile.runtime.compile import signal_number
 from stackfile.runtime.shim_client import Exit, Running
+from stackfile.turns import FOR_EVER
 
 DEFAULT_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL."""
@@ -63,7 +64,7 @@ class Lifecycle:
 
     async def start(self, container: Container) -> bool:
         """False when it was running already. ConflictError for a paused one; errors as Launcher.launch."""
-        async with container.lock:
+        async with container.turn("start"):
             container.require()
             if container.state.status == "paused":
                 raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it")
@@ -84,7 +85,7 @@ class Lifecycle:
 
     async def start_again(self, container: Container) -> None:
         """Start by policy; a failure counts as one more end."""
-        async with container.lock:
+        async with container.turn("restart by policy"):
             if container.state.status != "restarting" or container.state.stopped_by_user:
                 return
             container.state = replace(container.state, restart_count=container.state.restart_count + 1)
@@ -96,7 +97,7 @@ class Lifecycle:
 
     async def start_after_boot(self, container: Container) -> None:
         """Start by policy after the machine was booted, unless somebody decided otherwise meanwhile."""
-        async with container.lock:
+        async with container.turn("start after boot"):
             if container.state.status == "restarting" and not container.removed:
                 await self._launch(container)
 
@@ -152,7 +153,7 @@ class Lifecycle:
         ActionError (`timeout`) when it outlives SIGKILL.
         """
         number = signal_number(signal) if signal else self._stop_signal(container)
-        async with container.lock:
+        async with container.turn("stop"):
             container.desired = STOPPED
             container.state = replace(container.state, stopped_by_user=True)
             waiting = container.state.status == "restarting"
@@ -238,7 +239,7 @@ class Lifecycle:
 
     async def pause(self, container: Container) -> None:
         """ConflictError unless it runs."""
-        async with container.lock:
+        async with container.turn("pause"):
             if container.state.status != "running":
                 raise ConflictError("not-running", f"container {container.name} is not running")
             await asyncio.to_thread(self._core.cgroups.freeze, container.id)
@@ -248,7 +249,7 @@ class Lifecycle:
 
     async def unpause(self, container: Container) -> None:
         """ConflictError unless it is paused."""
-        async with container.lock:
+        async with container.turn("unpause"):
             if container.state.status != "paused":
                 raise ConflictError("conflict", f"container {container.name} is not paused")
             self._thaw(container)
@@ -279,7 +280,7 @@ class Lifecycle:
 
     async def _removed(self, container: Container, volumes: bool) -> bool:
         """Remove it unless it runs: False then. Whoever is starting it is waited for."""
-        async with container.lock:
+        async with container.turn("removal"):
             if container.state.running:
                 return False
             if not container.removed:
@@ -291,7 +292,7 @@ class Lifecycle:
 
     async def ended(self, container: Container, end: Exit) -> None:
         """A main process ended: clean up, record it, and do what the policy says."""
-        async with container.lock:
+        async with container.turn("end", patience=FOR_EVER):
             if container.alive and container.state.pid == end.pid:
                 self._settle(container, end)
         # Once it is stored; nobody has to wait for that.

@@ -19,6 +19,7 @@ from stackfile.model.container import FileMount, VolumeRecord
 from stackfile.model.image import ImageConfig
 from stackfile.model.stack import Mount
 from stackfile.runtime.instructions import BindMount
+from stackfile.turns import Turn
 
 _REMEMBERED = 4096
 """Files whose status is known; those of containers that are gone are forgotten with all others."""
@@ -31,7 +32,7 @@ class Mounts:
         self._core = core
         self._volumes = volumes
         self._files = files
-        self._filling: dict[str, asyncio.Lock] = {}
+        self._filling: dict[str, Turn] = {}
         self._seen: dict[str, tuple[str, int, int, int, int]] = {}
         """Files of containers that were found whole, with what their status was then."""
 
@@ -138,9 +139,9 @@ class Mounts:
 
     async def _fill(self, name: str, root: RootMount, path: str) -> None:
         directory = self._volumes.get(name).mountpoint
-        lock = self._filling.setdefault(name, asyncio.Lock())
+        lock = self._filling.setdefault(name, Turn())
         try:
-            async with lock:
+            async with lock.take(f"volume {name}", "filling it"):
                 if not os.path.isdir(directory):
                     os.makedirs(directory, 0o755)
                 with os.scandir(directory) as entries:

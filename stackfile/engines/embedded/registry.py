@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from stackfile.model import labels
 from stackfile.model.container import ContainerSpec, ContainerState, Endpoint, ExitStatus, PublishedPort
 from stackfile.store.rows import ContainerRow
 from stackfile.store.state import StateStore
+from stackfile.turns import Turn
 
 RUNNING, STOPPED = "running", "stopped"
 _AGAIN = 1.0
@@ -44,7 +46,7 @@ class Container:
     desired: str = STOPPED
     """running or stopped: what the user last asked for; decides what a reboot starts again."""
     place: Placement = Placement()
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: Turn = field(default_factory=Turn)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     exits: int = 0
     """How often it ended while this process looked."""
@@ -80,6 +82,10 @@ class Container:
         return ExitStatus(
             exit_code=state.exit_code, error=state.error, oom_killed=state.oom_killed, known=state.exit_known
         )
+
+    def turn(self, doing: str, *, patience: float | None = None) -> AbstractAsyncContextManager[None]:
+        """Hold `lock` to do something that has this name. Raises ActionError (`timeout`)."""
+        return self.lock.take(f"container {self.name}", doing, patience=patience)
 
     def require(self) -> None:
         """For whoever had to wait for the lock. Raises NotFoundError when it was removed meanwhile."""

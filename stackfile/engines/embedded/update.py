@@ -60,7 +60,7 @@ class Update:
 
         The name stays unless `spec` has another one; ConflictError (`name-taken`).
         """
-        async with container.lock:
+        async with container.turn("update"):
             container.require()
             before = container.spec
             after = replace(spec, name=spec.name or before.name, image=spec.image or before.image)
@@ -83,7 +83,7 @@ class Update:
         """ConflictError (`name-taken`), ActionError (`bad-request`)."""
         wanted, before = name.removeprefix("/"), container.name
         names.check_name("container", wanted)
-        async with container.lock:
+        async with container.turn("renaming"):
             container.require()
             self._registry.rename(container, wanted)
             if container.reachable:
@@ -92,7 +92,7 @@ class Update:
 
     async def connect(self, container: Container, ref: str, attachment: Attachment) -> None:
         """Add a network. ConflictError when it is there already or the container has no networks of its own."""
-        async with container.lock:
+        async with container.turn("joining a network"):
             container.require()
             network = self._networks.find(ref)
             wanted = replace(attachment, network=network.name)
@@ -112,7 +112,7 @@ class Update:
 
     async def disconnect(self, container: Container, ref: str, force: bool) -> None:
         """Take a network away. NotFoundError when the container is not on it (nothing with `force`)."""
-        async with container.lock:
+        async with container.turn("leaving a network"):
             container.require()
             before = attachments(container)
             if ref == DEFAULT and any(attachment.network == DEFAULT for attachment in before):

@@ -99,6 +99,24 @@ def test_who_waits_hears_for_how_long_the_other_has_run() -> None:
     asyncio.run(main())
 
 
+def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "PATIENCE", 0.05)
+
+    async def scenario(manager: JobManager) -> None:
+        gate = asyncio.Event()
+        first, second = manager.start("build", "p", held(gate)), manager.start("up", "p", quick)
+        error = (await events(second))[-1].error
+        assert error is not None
+        assert (second.status, error["reason"]) == ("failed", "timeout")
+        assert first.id in error["cause"]
+        # It has left the queue, and the one that it waited for runs on.
+        third = manager.start("down", "p", quick)
+        gate.set()
+        assert [(await events(job))[-1].status for job in (first, third)] == ["done", "done"]
+
+    run(scenario)
+
+
 def test_jobs_of_a_project_run_in_the_order_they_came() -> None:
     async def scenario(manager: JobManager) -> None:
         order: list[str] = []

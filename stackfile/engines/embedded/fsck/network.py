@@ -102,7 +102,7 @@ class NetworkFaults:
 
     def _mend_container(self, container: Container) -> Repair:
         async def repair() -> None:
-            async with container.lock:
+            async with container.turn("repair"):
                 if container.alive:
                     self._core.cgroups.update(container.id, container.spec.resources)
                     await self._mender.container(container)

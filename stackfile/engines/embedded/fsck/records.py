@@ -99,7 +99,7 @@ class RecordFaults:
 
     def _prepare(self, container: Container) -> Repair:
         async def repair() -> None:
-            async with container.lock:
+            async with container.turn("repair"):
                 if container.removed or container.alive:
                     return
                 upper = f"{self._core.paths.container(container.id)}/upper"
