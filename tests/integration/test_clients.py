@@ -70,7 +70,10 @@ def _check_flags(box: Box) -> None:
     reader, writer = os.pipe()
     command = [*CLIENT, "-p", "mine", "exec", "-T", "web", "busybox", "cat"]
     environment = {**os.environ, **box.settings.environment()}
-    with ours, subprocess.Popen(command, stdin=theirs, stdout=writer, cwd=box.directory, env=environment) as process:
+    with (
+        ours,
+        subprocess.Popen(command, stdin=theirs.fileno(), stdout=writer, cwd=box.directory, env=environment) as process,
+    ):
         ours.sendall(b"line\n")
         assert os.read(reader, 100) == b"line\n"
         for fd in (theirs.fileno(), writer):
