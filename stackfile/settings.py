@@ -36,6 +36,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("registry_ca", "STACKFILE_REGISTRY_CA", "", "CA certificates for registries; empty: the machine's"),
     Setting("address_pool6", "STACKFILE_ADDRESS_POOL6", "fd89:5f::/48", "IPv6 pool that networks take a /64 from"),
     Setting("socket_group", "STACKFILE_SOCKET_GROUP", "", "group that may use the daemon's socket; empty: root only"),
+    Setting("init", "STACKFILE_INIT", "", "pid 1 of containers with `init: true`, as tini; empty: stackfile's own"),
     Setting("log_level", "STACKFILE_LOG_LEVEL", "info", "level of the daemon's log"),
 )
 
@@ -57,6 +58,8 @@ class Settings:
     registry_ca: str = ""
     """Path of a PEM file."""
     socket_group: str = ""
+    init: str = ""
+    """Path of a program that takes `-- COMMAND` and may run in every container, so a static one."""
 
     @property
     def socket(self) -> str:
@@ -71,7 +74,7 @@ class Settings:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `environ` (the process's by default).
 
-    Raises UsageError (`bad-setting`) for a relative root or a prefix that makes interface names too long.
+    Raises UsageError (`bad-setting`) for a relative path or a prefix that makes interface names too long.
     """
     source = os.environ if environ is None else environ
     values = {row.name: source.get(row.variable) or row.default for row in TABLE}
@@ -79,7 +82,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values["registry_ca"] = (
         values["registry_ca"] or source.get("REQUESTS_CA_BUNDLE") or source.get("SSL_CERT_FILE") or ""
     )
-    for name in ("root", "run"):
+    for name in ("root", "run", "init"):
+        if name == "init" and not values[name]:
+            continue
         if not values[name].startswith("/"):
             raise UsageError("bad-setting", f"{name} must be an absolute path, not {values[name]!r}")
         values[name] = os.path.normpath(values[name])

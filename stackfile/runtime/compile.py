@@ -31,6 +31,8 @@ from stackfile.runtime.machine import Machine
 if TYPE_CHECKING:
     from stackfile.images.snapshots import RootMount
 
+_INIT = "/sbin/docker-init"
+"""Where Docker has it, too."""
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 MASKED_PATHS = (
@@ -79,6 +81,7 @@ def compile_container(
     devices: Sequence[Device] = (),
     join_pid: str = "",
     join_ipc: str = "",
+    init: str = "",
 ) -> Instructions:
     """Everything the shim needs for one container.
 
@@ -86,11 +89,15 @@ def compile_container(
     (a bare `NAME` takes the variable away). `mounts`: volumes, binds, configs and secrets as paths of the host; the
     tmpfs mounts of the spec are added here. `files_dir` holds `hosts`, `hostname`, `resolv.conf` ("" for none).
     `network`: join, new or host. `argv` overrides spec and image (build steps). `devices` are those of the spec as
-    the machine has them; `join_pid` and `join_ipc` the ids of containers whose namespaces it shares.
+    the machine has them; `join_pid` and `join_ipc` the ids of containers whose namespaces it shares. `init` is the
+    host's program that does what `init: true` asks for; "" for our own.
 
     Raises ActionError (`bad-request`): no command, unknown capability, ulimit or option.
     """
     program = tuple(argv) or command(spec, image)
+    if spec.init and init:
+        program = (_INIT, "--", *program)
+        mounts = (*mounts, BindMount(source=init, target=_INIT, read_only=True))
     rlimits, warnings = _rlimits(spec.ulimits, machine)
     process = Process(
         argv=program,
@@ -131,7 +138,7 @@ def compile_container(
         join_pid=join_pid,
         join_ipc=join_ipc,
         privileged=spec.privileged,
-        init=spec.init,
+        init=spec.init and not init,
         stdin_open=spec.stdin_open,
         run_dir=run_dir,
         logs=_logs(spec.log, log_dir),

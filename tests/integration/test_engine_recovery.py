@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stackfile.engines.embedded.engine import EmbeddedEngine
-from stackfile.errors import EngineError
+from stackfile.errors import ActionError, EngineError
 from stackfile.kernel.process import is_alive, start_time
 from stackfile.model import labels
 from stackfile.model.container import NetworkRecord
@@ -31,7 +31,7 @@ from stackfile.model.stack import (
     RestartPolicy,
     Step,
 )
-from tests.integration.engines import Roots, busybox, empty, engine, logs, spec
+from tests.integration.engines import Roots, busybox, empty, engine, logs, run, spec
 from tests.integration.test_engine_containers import exec_output, started
 from tests.integration.test_engine_resources import SERVE, answers, ask, free_port, service
 from tests.leaks import Watch, leaked
@@ -171,17 +171,63 @@ def test_a_step_of_a_killed_build_is_ended(roots: Roots) -> None:
     asyncio.run(scenario())
 
 
+INIT = """#!/bin/sh
+shift
+echo by init
+exec "$@"
+"""
+
+
+class Foreign:
+    """What others have called nearly as ours is: not marked as ours, so it stays."""
+
+    def __init__(self, roots: Roots) -> None:
+        given = roots.settings
+        parents = sorted(Path("/sys/fs/cgroup").glob(f"**/{given.cgroup_parent}"))
+        self._directories = [
+            *(path / "mine" for path in parents[:1]),
+            Path(given.root, "containers", "mine"),
+            Path(given.run, "containers", "mine"),
+        ]
+        self._bridge, self._table = f"{given.bridge_prefix}-mine", f"{given.nft_table}-mine"
+
+    def make(self) -> None:
+        for path in self._directories:
+            path.mkdir()
+        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
+        subprocess.run(["nft", "add", "table", "inet", self._table], check=True)
+
+    def take_away(self) -> None:
+        """It is an error where something is gone."""
+        for path in self._directories:
+            path.rmdir()
+        subprocess.run(["ip", "link", "del", self._bridge], check=True)
+        subprocess.run(["nft", "delete", "table", "inet", self._table], check=True)
+
+
 def test_what_nobody_knows_is_released(roots: Roots) -> None:
+    program = roots.directory / "init"
+    program.write_text(INIT)
+    program.chmod(0o755)
+    roots.settings = replace(roots.settings, init=str(program))
     crash(roots, "removal")
+    foreign = Foreign(roots)
+    foreign.make()
 
     async def scenario() -> None:
         async with engine(roots) as made:
             (record,) = await made.container_list()
             assert (record.spec.name, record.state.status) == ("kept", "running")
-            left = [path.name for path in Path(made.settings.run, "containers").iterdir()]
-            assert left == [record.id]
+            left = {path.name for path in Path(made.settings.run, "containers").iterdir()}
+            assert left == {record.id, "mine"}
+            assert await run(made, spec("echo", "hello", init=True)) == (0, "by init\nhello\n")
+            program.unlink()
+            with pytest.raises(ActionError) as caught:
+                await run(made, spec("echo", "hello", init=True))
+            assert caught.value.reason == "host-program-missing"
 
     asyncio.run(scenario())
+    foreign.take_away()
 
 
 def test_a_dead_shim_leaves_its_containers_running(roots: Roots) -> None:

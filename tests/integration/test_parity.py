@@ -36,7 +36,7 @@ DIFFERENT = {
     "info.Runtimes*": "containers are run by our own runtime, not by runc",
     "info.ContainerdCommit*": "there is no containerd",
     "info.RuncCommit*": "there is no runc",
-    "info.InitBinary": "`--init` is done by the forked child itself, without a program in the container",
+    "info.InitBinary": "`--init` is done by the forked child itself, unless the settings name a program",
     "info.KernelMemory*": "limits that kernels from 5.4 on have not; Docker dropped them as well",
     "info.OomKillDisable": "not offered",
     "info.LiveRestoreEnabled": "containers outlive the daemon, always",

@@ -87,7 +87,19 @@ def test_targets_are_made_inside(tmp_path: Path) -> None:
     os.close(inside.ensure(fd, "/made/by/us", directory=True))
     os.close(inside.ensure(fd, "/absolute/file", directory=False))
     os.close(inside.ensure(fd, "/up/etc/sftest", directory=False))
+    # Links that lead to nothing: what they lead to is made, never outside.
+    (root / "sbin").symlink_to("usr/sbin")
+    (root / "first").symlink_to("/second")
+    (root / "second").symlink_to(f"../../../..{tmp_path}/outside")
+    os.close(inside.ensure(fd, "/sbin/docker-init", directory=False))
+    os.close(inside.ensure(fd, "/first/file", directory=False))
+    (root / "ring").symlink_to("ring")
+    with pytest.raises(KernelError):
+        inside.ensure(fd, "/ring/file", directory=False)
     os.close(fd)
+    assert (root / "usr/sbin/docker-init").is_file()
+    assert Path(f"{root}{tmp_path}/outside/file").is_file()
+    assert os.listdir(tmp_path) == ["root"]
     assert (root / "made/by/us").is_dir()
     assert (root / "made/file").is_file()
     assert (root / "etc/sftest").is_file()

@@ -20,6 +20,7 @@ from stackfile.engines.embedded.namespaces import SHARED, Namespaces
 from stackfile.engines.embedded.ports import Ports
 from stackfile.engines.embedded.registry import Container, Registry
 from stackfile.engines.embedded.stock import Stock
+from stackfile.errors import ActionError
 from stackfile.images.snapshots import RootMount
 from stackfile.model.image import ImageConfig
 from stackfile.paths import ensure_private
@@ -204,7 +205,19 @@ class Launcher:
             devices=() if again else devices.resolve(spec.devices)[0],
             join_pid="" if again else self._joined(spec.pid_mode),
             join_ipc="" if again else self._joined(spec.ipc_mode),
+            init=self._init() if spec.init and not again else self._core.settings.init,
         )
+
+    def _init(self) -> str:
+        """The program of the settings that is pid 1; "" for our own. Raises ActionError (`host-program-missing`)."""
+        path = self._core.settings.init
+        if path and not os.access(path, os.X_OK):
+            raise ActionError(
+                "host-program-missing",
+                f"{path}, the program for `init: true`, cannot be executed",
+                hint="STACKFILE_INIT names it when the engine starts; without, stackfile's own is taken",
+            )
+        return path
 
     def _joined(self, mode: str) -> str:
         """Id of the container whose namespace `mode` names."""

@@ -60,6 +60,16 @@ def test_command(spec: ContainerSpec, image: ImageConfig, argv: tuple[str, ...])
     assert command(spec, image) == argv
 
 
+def test_init_is_ours_or_the_one_of_the_settings() -> None:
+    ours = compiled(replace(RUN, init=True))
+    assert (ours.init, ours.process.argv) == (True, ("run",))
+    named = compiled(replace(RUN, init=True), init="/usr/bin/tini")
+    assert (named.init, named.process.argv) == (False, ("/sbin/docker-init", "--", "run"))
+    (bind,) = named.mounts
+    assert (bind.source, bind.target, bind.read_only) == ("/usr/bin/tini", "/sbin/docker-init", True)
+    assert compiled(RUN, init="/usr/bin/tini") == compiled(RUN)
+
+
 @pytest.mark.parametrize("image", [ImageConfig(), ImageConfig(command=("",))])
 def test_no_command(image: ImageConfig) -> None:
     with pytest.raises(ActionError) as caught:
