@@ -49,10 +49,12 @@ def script(text: str) -> tuple[str, ...]:
 
 def test_isolation(play: Callable[[Scenario], Any]) -> None:
     async def scenario(box: Box) -> None:
-        text = "echo $$; hostname; ls /proc | grep -c '^[0-9]'; ip -o link | wc -l; readlink /proc/self/ns/cgroup"
+        text = "echo $$; hostname; ls /proc | grep -c '^[0-9]'; ip -o link | wc -l; readlink /proc/self/ns/cgroup;"
+        text += "df -k /dev/shm | awk 'END {print $2}'"
         end, out, err = await box.run("iso", *script(text))
         assert (end.status, end.known, err) == (0, True, "")
-        pid, name, processes, links, group = out.split()
+        pid, name, processes, links, group, shm = out.split()
+        assert shm == "65536"
         assert (pid, name, links) == ("1", "iso", "1")
         assert int(processes) <= 4
         assert group != os.readlink("/proc/self/ns/cgroup")
@@ -257,6 +259,15 @@ def test_init_reaps_and_forwards(play: Callable[[Scenario], Any]) -> None:
         assert out == "init\n3\n"
         await box.shim.signal(box.made["init"].container, 15)
         assert (await box.ended("init")).status == 9
+        # It has the rights of what it runs, who may not look into it all the same.
+        await box.start("user", "sleep", "100", init=True, user="1000")
+        text = "grep -E '^(Uid|Gid|CapEff|Seccomp):' /proc/1/status; cat /proc/2/cmdline; cat /proc/1/environ; echo $?"
+        _, out = await box.exec("user", *script(text))
+        rows = out.split("\n")
+        assert [row.split()[1:] for row in rows[:2]] == [["1000"] * 4] * 2
+        assert [row.split()[1] for row in rows[2:4]] == ["0000000000000000", "2"]
+        assert rows[4].startswith("sleep")
+        assert (rows[-2], "denied" in out) == ("1", True)
 
     play(scenario)
 
