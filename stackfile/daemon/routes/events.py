@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -21,9 +21,7 @@ async def events(call: Call) -> web.StreamResponse:
     project, wanted = call.text("project"), call.request.query.getall("service", [])
     response = await responses.stream(call.request, responses.NDJSON)
     async for event in _chosen(call):
-        if project and _project(event) != project:
-            continue
-        if not wanted or event.attributes.get(labels.SERVICE) in wanted:
+        if _concerns(event, project, wanted):
             await response.write(responses.line(event))
     return response
 
@@ -35,6 +33,15 @@ def _chosen(call: Call) -> AsyncIterator[Event]:
         coming = follow and not (until_ns and until_ns <= call.services.now_ns())
         return since_time(engine, since_ns or 1, until_ns, follow=coming)
     return engine.events(since=call.number("since", 0) or 0, follow=follow)
+
+
+def _concerns(event: Event, project: str, services: Sequence[str]) -> bool:
+    """What the daemon tells of itself (events that it has no more) concerns everybody."""
+    if event.kind == "daemon":
+        return True
+    if project and _project(event) != project:
+        return False
+    return not services or event.attributes.get(labels.SERVICE) in services
 
 
 def _project(event: Event) -> str:

@@ -1,4 +1,4 @@
-"""The one bus of events: stored sequence numbers, followed without gap or double."""
+"""The one bus of events: stored sequence numbers, followed without gap or double; what is not kept any more is told."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ class Bus:
             for row in rows:
                 if until_ns and row.time_ns > until_ns:
                     return
+                if 0 < position < row.sequence - 1:
+                    yield _omission(position, row)
                 yield _event(row)
                 position = row.sequence
             if rows:
@@ -70,6 +72,18 @@ async def _arrives(news: asyncio.Event, until_ns: int) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _omission(position: int, following: EventRow) -> Event:
+    """In place of events that are not kept any more: the reader was away, or slower than they came, for too long."""
+    return Event(
+        sequence=following.sequence - 1,
+        time_ns=following.time_ns,
+        kind="daemon",
+        action="omit",
+        id="",
+        attributes={"events": str(following.sequence - 1 - position)},
+    )
 
 
 def _event(row: EventRow) -> Event:

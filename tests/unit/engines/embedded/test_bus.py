@@ -64,6 +64,21 @@ def test_resuming_gives_the_rest_and_then_what_comes(bus: Bus) -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_not_kept_any_more_is_counted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackfile.store.events.KEPT", 100)
+
+    async def scenario() -> None:
+        for number in range(1000):
+            bus.publish("container", "start", str(number))
+        found = [event async for event in bus.events(since=7, follow=False)]
+        assert (found[0].kind, found[0].action, found[0].attributes) == ("daemon", "omit", {"events": "893"})
+        assert [event.sequence for event in found] == list(range(900, 1001))
+        # From where it left off, which is kept, nothing is missing.
+        assert [event.sequence async for event in bus.events(since=900, follow=False)] == list(range(901, 1001))
+
+    asyncio.run(scenario())
+
+
 def test_it_ends_at_a_time_without_following_and_at_close(bus: Bus) -> None:
     async def scenario() -> None:
         bus.publish("container", "start", "a")
