@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -58,9 +59,19 @@ def test_what_a_client_sees_is_sent(box: Box) -> None:
     assert box.run("exec", "-T", "web", "busybox", "sh", "-c", SHOW).stdout == "pagenoticetokenvalue\n"
 
     _check_flags(box)
+    _check_second_engine(box)
     assert pids(box) == started
     box.program = CLIENT
     box.run("down")
+
+
+def _check_second_engine(box: Box) -> None:
+    """One with another run root would take everything in the state root for its own."""
+    other = Box(replace(box.settings, run=f"{box.directory.parent}/other"), box.directory)
+    refused = other.run("ps", code=4).stderr
+    assert f"another daemon has the state root {box.settings.root}" in refused
+    until(lambda: not other.processes(), "the end of its processes", other)
+    assert box.containers("mine")[0]["state"] == "running"
 
 
 def _check_flags(box: Box) -> None:
