@@ -190,6 +190,15 @@ def test_logs_follow_until_the_end(served: Served) -> None:
     assert process.returncode == 0
 
 
+def test_logs_follow_over_restarts_and_rotation(served: Served) -> None:
+    script = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; done; exit 1"
+    options = ("--restart", "on-failure:2", "--log-opt", "max-size=8k", "--log-opt", "max-file=9")
+    served.docker("run", "-d", "--name", "again", *options, "busybox", "sh", "-c", f"sleep 0.5; {script}")
+    process = served.popen("logs", "-f", "again")
+    lines = process.communicate(timeout=30)[0].decode().split()
+    assert lines == [str(number) for number in range(1, 3001)] * 3
+
+
 def test_logs_of_a_terminal_are_raw(served: Served) -> None:
     served.docker("run", "-d", "-t", "--name", "term", "busybox", "sh", "-c", "echo colour")
     served.docker("wait", "term")

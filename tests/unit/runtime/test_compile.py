@@ -60,6 +60,11 @@ def test_command(spec: ContainerSpec, image: ImageConfig, argv: tuple[str, ...])
     assert command(spec, image) == argv
 
 
+def test_logs_are_bounded() -> None:
+    logs = compiled(RUN).logs
+    assert (logs.max_size, logs.max_files) == (10_000_000, 3)
+
+
 def test_init_is_ours_or_the_one_of_the_settings() -> None:
     ours = compiled(replace(RUN, init=True))
     assert (ours.init, ours.process.argv) == (True, ("run",))
