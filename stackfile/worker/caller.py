@@ -24,7 +24,15 @@ _LIMITS = {
     "Max open files": resource.RLIMIT_NOFILE,
     "Max locked memory": resource.RLIMIT_MEMLOCK,
     "Max address space": resource.RLIMIT_AS,
+    "Max resident set": resource.RLIMIT_RSS,
+    "Max file locks": 10,
+    "Max pending signals": resource.RLIMIT_SIGPENDING,
+    "Max msgqueue size": resource.RLIMIT_MSGQUEUE,
+    "Max nice priority": resource.RLIMIT_NICE,
+    "Max realtime priority": resource.RLIMIT_RTPRIO,
+    "Max realtime timeout": resource.RLIMIT_RTTIME,
 }
+"""Names of proc(5), all that there are; of file locks Python has no number (getrlimit(2))."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,15 @@ def test_limits_of_the_caller(pool: Workers) -> None:
     text = "import resource as r; print(r.getrlimit(r.RLIMIT_NOFILE), r.getrlimit(r.RLIMIT_CORE))"
     assert pool.run(text, preexec_fn=lower) == "(50, 60) (0, 0)\n"
 
+    def lower_all() -> None:
+        for number in range(16):
+            soft, hard = resource.getrlimit(number)
+            wanted = 2**32 + number if hard == resource.RLIM_INFINITY else hard - 1 if hard > 100 else hard
+            resource.setrlimit(number, (min(soft, wanted) if soft >= 0 else wanted, wanted))
+
+    shown = subprocess.run(["cat", "/proc/self/limits"], preexec_fn=lower_all, capture_output=True, text=True).stdout
+    assert pool.run("print(open('/proc/self/limits').read(), end='')", preexec_fn=lower_all) == shown
+
 
 @pytest.mark.parametrize("wrapper", [("unshare", "-m"), ("unshare", "-n"), ("setpriv", "--bounding-set=-sys_time"),
                                      ("setpriv", "--no-new-privs"), ("chroot", "/")])  # fmt: skip
