@@ -6,7 +6,9 @@ from stackfile.store.database import Database
 
 
 class ImageTable:
-    """Rows of images. Commits that publish an image are durable: its blobs are on disk by then."""
+    """Rows of images. Commits that publish an image are durable: its blobs are on disk by then. So are those that
+    delete one: its blobs are deleted next, and a power loss must not bring back the row alone.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -25,7 +27,7 @@ class ImageTable:
 
     def delete_image(self, image_id: str) -> None:
         """Delete an image and its tags."""
-        with self._db.transaction():
+        with self._db.transaction(durable=True):
             self._db.execute("DELETE FROM tags WHERE image = ?", image_id)
             self._db.execute("DELETE FROM images WHERE id = ?", image_id)
 

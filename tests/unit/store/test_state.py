@@ -79,6 +79,33 @@ def test_images_tags_and_cache(state: StateStore) -> None:
     assert images.get_cache("step:1") == "x"
 
 
+def test_what_goes_with_files_is_synced(state: StateStore) -> None:
+    """WAL and NORMAL keep a commit when the process dies, FULL also when the machine does."""
+    database = state.images._db
+    assert database.one("PRAGMA journal_mode") == ("wal",)
+    statements: list[str] = []
+    database._connection.set_trace_callback(statements.append)
+    state.images.put_image("sha256:a", "A")
+    state.images.put_cache("step:1", "x")
+    state.images.delete_image("sha256:a")
+    state.files.put("p", "secret", "s", "key")
+    state.images.put_tag("one", "sha256:b")
+    database._connection.set_trace_callback(None)
+    level, seen = "", {}
+    for statement in statements:
+        level = statement if statement.startswith("PRAGMA synchronous") else level
+        if statement.startswith(("INSERT", "DELETE")):
+            seen[statement.partition(" (")[0].partition(" VALUES")[0].partition(" WHERE")[0]] = level.partition("=")[2]
+    assert seen == {
+        "INSERT OR REPLACE INTO images": "FULL",
+        "INSERT OR REPLACE INTO build_cache": "FULL",
+        "DELETE FROM tags": "FULL",
+        "DELETE FROM images": "FULL",
+        "INSERT OR REPLACE INTO files": "FULL",
+        "INSERT OR REPLACE INTO tags": "NORMAL",
+    }
+
+
 def test_event_numbers_are_never_given_twice(state: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEPT", 100)
     for number in range(1200):
