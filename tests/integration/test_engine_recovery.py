@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from stackfile.model.stack import (
     RestartPolicy,
     Step,
 )
+from stackfile.supervisor.client import Supervisor
 from tests.integration.engines import Roots, busybox, empty, engine, logs, run, spec
 from tests.integration.test_engine_containers import exec_output, started
 from tests.integration.test_engine_resources import SERVE, answers, ask, free_port, service
@@ -213,6 +215,9 @@ def test_what_nobody_knows_is_released(roots: Roots) -> None:
     crash(roots, "removal")
     foreign = Foreign(roots)
     foreign.make()
+    with closing(Supervisor(f"{roots.settings.run}/supervisor.sock")) as held, open(os.devnull) as file:
+        for kind in ("netns", "dns", "stdio", "stdin", "tty", "mine"):
+            held.hold(f"{kind}/{'0' * 64}", [file.fileno()])
 
     async def scenario() -> None:
         async with engine(roots) as made:
@@ -220,6 +225,7 @@ def test_what_nobody_knows_is_released(roots: Roots) -> None:
             assert (record.spec.name, record.state.status) == ("kept", "running")
             left = {path.name for path in Path(made.settings.run, "containers").iterdir()}
             assert left == {record.id, "mine"}
+            assert [key for key in made._parts.core.supervisor.keys("") if "0" * 64 in key] == [f"mine/{'0' * 64}"]
             assert await run(made, spec("echo", "hello", init=True)) == (0, "by init\nhello\n")
             program.unlink()
             with pytest.raises(ActionError) as caught:

@@ -17,7 +17,7 @@ from stackfile.engines.embedded.networks import Networks
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.trash import Trash
 
-HELD = ("netns", "dns", "stdio", "tty", "pidfd")
+HELD = ("netns", "dns", "stdio", "stdin", "tty")
 """Kinds of keys in the supervisor that go with a container."""
 _ID = re.compile(r"[0-9a-f]{64}")
 
