@@ -31,6 +31,14 @@ def known_environments(document: Mapping) -> Mapping | None:
     return node
 
 
+def check_defaults(environments: Mapping, errors: ErrorCollector) -> None:
+    """Report a `default` that is neither true nor false. Other mistakes wait until their environment applies."""
+    for node in environments.entries.values():
+        flag = node.get("default") if isinstance(node, Mapping) else None
+        if flag is not None and not (isinstance(flag, Scalar) and isinstance(flag.value, bool)):
+            errors.add(StackError("bad-type", f"default is true or false, not {kind_of(flag)}", at=flag.place))
+
+
 def choose(environments: Mapping | None, wanted: str, at: Place) -> str:
     """Name of the environment that applies; "" for the base. Raises StackError (unknown-environment, bad-value)."""
     names = list(environments.entries) if environments else []

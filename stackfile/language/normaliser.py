@@ -16,7 +16,7 @@ from stackfile.language.document import read_bytes
 from stackfile.language.expand import Expander, Member, Section
 from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Template, to_plain
 from stackfile.language.normalise import image, limits, links, resources, service
-from stackfile.language.normalise.context import Context
+from stackfile.language.normalise.context import Context, Fields
 from stackfile.language.options import Form, LoadOptions, Reader
 from stackfile.language.origins import record, record_service
 from stackfile.language.template import SecretMark
@@ -32,6 +32,7 @@ from stackfile.model.stack import (
 )
 
 T = TypeVar("T")
+_IGNORED = {"models": "the engine runs no models", "jobs": "the engine runs no jobs by schedule"}
 MAX_VARIANTS = 1_000
 """Replicas of a service that differ by `replica` in its templates."""
 KINDS = {
@@ -108,10 +109,7 @@ class Normaliser:
         """The stack. Mistakes are in the collector."""
         if self.canonical:
             self.canonical.take_models(document)
-        if "models" in document.entries:
-            self.context.ignore("stack", "models", document.keys["models"].place, "the engine runs no models")
-        if "jobs" in document.entries:
-            self.context.ignore("stack", "jobs", document.keys["jobs"].place, "the engine runs no jobs by schedule")
+        self._ignore_sections(document, scope)
         for name, kind in KINDS.items():
             section = self.expander.section(document.get(name), name, scope)
             self.sections[name] = section
@@ -144,6 +142,15 @@ class Normaliser:
         if self.form.consistency and self.form.interpolate:
             self._validate(stack, set(everything) - set(services))
         return stack
+
+    def _ignore_sections(self, document: Mapping, scope: dict[str, Any]) -> None:
+        """Sections without effect: that is told, and what is wrong in them."""
+        found = {key: node for key in _IGNORED if (node := document.get(key)) is not None}
+        if not found:
+            return
+        tree = self.expander.tree(Mapping(found, document.keys, document.place), scope)
+        assert isinstance(tree, Mapping)
+        Fields(tree, self.context, "the stack").ignore("stack", _IGNORED, form="stack")
 
     def _built(self, services: MappingType[str, Service]) -> dict[str, ImageResource]:
         """Images of the `build:` of services that are enabled; named contexts that are services become images."""

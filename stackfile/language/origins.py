@@ -40,6 +40,11 @@ def record_service(origins: dict[str, Origin], address: str, tree: Mapping, plac
     entries = dict(tree.entries)
     for key in PAIRS & entries.keys():
         items = entries[key]
-        if isinstance(items, Sequence) and all(isinstance(item, Scalar) for item in items.items):
+        if isinstance(items, Sequence) and all(_is_text(item) for item in items.items):
             entries[key] = pairs_to_mapping(items, "=")
     record(origins, address, Mapping(entries, tree.keys, tree.place), place)
+
+
+def _is_text(node: Node) -> bool:
+    """Whether a node is text: what is none of a list of pairs is told where the list is read."""
+    return isinstance(node, Scalar) and isinstance(node.value, str)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence as Files
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from stackfile.language.dialect import COMPOSE, STACK, SourceFile, dialect_of, f
 from stackfile.language.document import SECTIONS, AsWritten, Documents, Interpolator, read_bytes
 from stackfile.language.extends import Extender
 from stackfile.language.include import Included, Includer
-from stackfile.language.nodes import Mapping, Node, Scalar, kind_of, to_plain
+from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, kind_of, to_plain
 from stackfile.language.normaliser import Normaliser
 from stackfile.language.options import Form, LoadOptions, Reader, Warned
 from stackfile.language.partials import Partials
@@ -112,7 +113,7 @@ class Pipeline:
         trees = [self._interpolated(file, *pair) for file, pair in zip(files, parsed, strict=True)]
         return self._joined(files, trees, self.directory)
 
-    def _joined(self, files: Sequence[SourceFile], trees: Sequence[Mapping], directory: str) -> Mapping:
+    def _joined(self, files: Files[SourceFile], trees: Files[Mapping], directory: str) -> Mapping:
         """Files merged one over the other, each with what it extends and includes."""
         result: Node | None = None
         for file, tree in zip(files, trees, strict=True):
@@ -125,7 +126,7 @@ class Pipeline:
         assert isinstance(result, Mapping)
         return result
 
-    def _define_name(self, trees: Sequence[Mapping]) -> None:
+    def _define_name(self, trees: Files[Mapping]) -> None:
         """COMPOSE_PROJECT_NAME is a variable of the files. A name that is none is told later, when all are merged."""
         named = [tree for tree in trees if "name" in tree.entries][-1:] or trees[-1:]
         top = Mapping({}, {}, named[0].place)
@@ -188,19 +189,27 @@ class Pipeline:
 
         for key, mark in document.keys.items():
             if key in TOP_KEYS or key.startswith("x-"):
-                if self.dialects == {COMPOSE}:
-                    self._check_kind(key, document.entries[key])
+                self._check_kind(key, document.entries[key])
                 continue
             close = difflib.get_close_matches(key, TOP_KEYS, 1)
             hint = f"did you mean {close[0]}?" if close else ""
             self.errors.add(StackError("unknown-key", f"unknown key {key!r}", at=mark.place, hint=hint))
 
     def _check_kind(self, key: str, node: Node) -> None:
-        """Sections of a Compose file are mappings; its version and name are text."""
-        if key in ("version", "name") and not (isinstance(node, Scalar) and isinstance(node.value, str)):
+        """Sections of a Compose file are mappings; its version and name are text, in a stack file numbers too."""
+        if self.dialects != {COMPOSE}:
+            self._check_own_kind(key, node)
+        elif key in ("version", "name") and not (isinstance(node, Scalar) and isinstance(node.value, str)):
             self.errors.add(StackError("bad-type", f"{key} is text, not {kind_of(node)}", at=node.place))
         elif key in (*SECTIONS, "jobs") and not isinstance(node, Mapping):
             self.errors.add(StackError("not-a-mapping", f"{key} is a mapping, not {kind_of(node)}", at=node.place))
+
+    def _check_own_kind(self, key: str, node: Node) -> None:
+        value = node.value if isinstance(node, Scalar) else node
+        if key in ("name", "version") and (isinstance(value, bool | Mapping | Sequence) or value is None):
+            self.errors.add(StackError("bad-type", f"{key} is text, not {kind_of(node)}", at=node.place))
+        elif key == "values_schema" and not isinstance(value, bool | Mapping):
+            self.errors.add(StackError("bad-type", f"{key} is a mapping, not {kind_of(node)}", at=node.place))
 
     # ------------------------------------------------------------ environments
 
@@ -209,6 +218,8 @@ class Pipeline:
         wanted = self.options.environment or self.options.environ.get("STACKFILE_ENVIRONMENT", "")
         at = Place("-E" if self.options.environment else "STACKFILE_ENVIRONMENT")
         name = environments.choose(known, wanted, at)
+        if known is not None:
+            environments.check_defaults(known, self.errors)
         if not name or known is None:
             return name, []
         overlays = environments.chain(known, name, self._environment_file)

@@ -22,7 +22,7 @@ def volumes(node: Node, context: Context) -> list[dict[str, Any]]:
         return not_a(node, "a list")
     by_target: dict[str, dict[str, Any]] = {}
     for item in node.items:
-        mount = _long(item, context) if isinstance(item, Mapping) else _short(item, context)
+        mount = long(item, context) if isinstance(item, Mapping) else _short(item, context)
         by_target[mount.get("target", "")] = mount
     return list(by_target.values())
 
@@ -57,8 +57,10 @@ def clean(target: str) -> str:
     return re.sub("^//", "/", posixpath.normpath(target)) if target else ""
 
 
-def _long(node: Mapping, context: Context) -> dict[str, Any]:
+def long(node: Node, context: Context) -> dict[str, Any]:
+    """A mount in long form. Mistakes are reported; raises StackError too."""
     plain: dict[str, Any] = _MOUNT(node, context)
+    assert isinstance(node, Mapping)
     if not plain.get("target"):
         raise StackError("missing-key", "a volume needs `target`", at=node.place)
     if plain.get("type") == "bind":

@@ -403,7 +403,7 @@ def _schedule(node: Node, context: Context) -> dict[str, Any]:
 _TRIGGERS = record("triggers", {"manual": shapes.boolean, "schedule": list_of(_schedule)}, keep=("manual",))
 
 
-def _triggers(node: Node, context: Context) -> dict[str, Any]:
+def triggers(node: Node, context: Context) -> dict[str, Any]:
     plain: dict[str, Any] = _TRIGGERS(node, context)
     if isinstance(node, Mapping) and not {"manual", "schedule"} & node.entries.keys():
         raise StackError("missing-key", "triggers needs `manual` or `schedule`", at=node.place)
@@ -416,7 +416,7 @@ job = record(
     | WORKLOAD
     | {
         "profiles": shapes.unique_texts,
-        "triggers": _triggers,
+        "triggers": triggers,
     },
     keep=_KEPT | {"triggers"},
     required=("triggers",),

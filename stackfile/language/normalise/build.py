@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from stackfile.errors import StackError
 from stackfile.language.merge import pairs_to_mapping
@@ -11,6 +11,7 @@ from stackfile.language.normalise.basic import (
     NO_TEXTS,
     any_text,
     boolean,
+    file_mode,
     hosts,
     if_filled,
     items,
@@ -167,17 +168,12 @@ def _secrets(node: Node, context: Context, owner: str) -> dict[str, str]:
             fields = Fields(item, context, "secret")
             source = fields.require("source", name, "")
             target = fields.take("target", text, "")
-            _forget(fields, "uid", "gid", "mode")
+            fields.take("uid", text, "")  # these the Dockerfile says itself (`--mount=type=secret,uid=…`)
+            fields.take("gid", text, "")
+            fields.take("mode", file_mode, 0)
             fields.finish()
         else:
             source = name(item)
         context.refer(owner, "secret", source, item.place)
         result[target.rpartition("/")[2] or source] = source
     return result
-
-
-def _forget(fields: Fields, *keys: str) -> None:
-    """Keys that the Dockerfile says itself (`--mount=type=secret,uid=…`)."""
-    ignore: Callable[[Node], None] = lambda _: None  # noqa: E731
-    for key in keys:
-        fields.take(key, ignore, None)

@@ -20,10 +20,6 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-NULLABLE = frozenset({"command", "deploy", "develop", "entrypoint", "generate", "pid"})
-"""Keys that may be null: those of Compose's, and `generate`, for which nothing says what is usual."""
-
-
 class Skip(Exception):
     """The node is broken, and its mistake is reported already."""
 
@@ -125,21 +121,22 @@ class Reference:
 
 
 class Fields:
-    """Reads the keys of one mapping. `what` names it in messages."""
+    """Reads the keys of one mapping. `what` names it in messages; `nullable` are keys of which null is none."""
 
-    def __init__(self, tree: Mapping, context: Context, what: str) -> None:
+    def __init__(self, tree: Mapping, context: Context, what: str, nullable: Collection[str] = ()) -> None:
         self.tree = tree
         self.entries = tree.entries
         self.context = context
         self.what = what
+        self.nullable = nullable
         self._seen: set[str] = set()
 
     def node(self, key: str) -> Node | None:
-        """The node of a key; None where there is none. Null is none for a few keys, and a mistake for others."""
+        """The node of a key; None where there is none. Null is reported, unless it means none there."""
         self._seen.add(key)
         node = self.entries.get(key)
         if node is None or (isinstance(node, Scalar) and node.value is None):
-            if node is not None and key not in NULLABLE and not isinstance(node, Broken):
+            if node is not None and key not in self.nullable and not isinstance(node, Broken):
                 hint = "leave the key out; a template does so with `{{ … | default(omit) }}`"
                 message = f"`{key}` of {self.what} is null"
                 self.context.report(StackError("bad-type", message, at=node.place, hint=hint))

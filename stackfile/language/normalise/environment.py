@@ -56,6 +56,8 @@ def _put(result: Environment, key: str, node: Node, context: Context, owner: str
 
 def _files(node: Node, context: Context, owner: str) -> Environment:
     result: Environment = {}
+    if not isinstance(node, Scalar | Sequence):
+        return not_a(node, "text or a list")
     for item in node.items if isinstance(node, Sequence) else [node]:
         result.update(_file(item, context, owner))
     return result

@@ -135,7 +135,7 @@ def _host(node: Node, context: Context) -> Step:
     fields.finish()
     if not programs and not paths and not packages and not users:
         raise StackError("missing-key", "host needs `programs`, `paths`, `packages` or `users`", at=node.place)
-    if (dependencies or exclude) and not packages:
+    if ("dependencies" in fields.entries or exclude) and not packages:
         raise StackError("missing-key", "`dependencies` and `exclude` are of `packages`", at=node.place)
     for path in paths:
         if not path.startswith("/"):

@@ -43,7 +43,7 @@ def logging(node: Node, context: Context, address: str) -> LogConfig:
 
 
 def _options(node: Node, context: Context, address: str) -> dict[str, str]:
-    options = pairs(node)
+    options = pairs(as_mapping(node))
     for key in [key for key in options if key not in _LOG_OPTIONS]:
         place = as_mapping(node).keys[key].place
         context.ignore(address, f"logging/options/{key}", place, "no such option here")
@@ -59,7 +59,7 @@ def _files(value: str) -> int:
 
 def hook(node: Node, context: Context) -> Hook:
     """An item of `post_start` or `pre_stop`."""
-    fields = Fields(as_mapping(node), context, "a hook")
+    fields = Fields(as_mapping(node), context, "a hook", ("command",))
     nothing: tuple[str, ...] = ()
     result = Hook(
         command=fields.require("command", command, nothing),

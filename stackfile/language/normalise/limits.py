@@ -166,7 +166,7 @@ def _cpuset(node: Node) -> str:
 
 def replicas(tree: Mapping, context: Context) -> int:
     """Number of replicas by `scale` or `deploy.replicas`. Raises StackError (replicas-conflict)."""
-    service = Fields(tree, context, "a service")
+    service = Fields(tree, context, "a service", ("deploy",))
     deploy = service.node("deploy")
     deployed = deploy.get("replicas") if isinstance(deploy, Mapping) else None
     scale = service.node("scale")

@@ -103,6 +103,7 @@ def _long(node: Mapping, context: Context) -> Mount:
     bind = Fields(fields.take("bind", as_mapping, _empty(node)), context, "bind")
     volume = Fields(fields.take("volume", as_mapping, _empty(node)), context, "volume")
     tmpfs = Fields(fields.take("tmpfs", as_mapping, _empty(node)), context, "tmpfs")
+    image = Fields(fields.take("image", as_mapping, _empty(node)), context, "image")
     mount = Mount(
         type=kind,
         target=clean(target),
@@ -121,7 +122,8 @@ def _long(node: Mapping, context: Context) -> Mount:
     volume.take("labels", pairs, NO_PAIRS)  # of an anonymous volume: nothing looks at them
     volume.finish()
     tmpfs.finish()
-    fields.take("image", as_mapping, None)
+    image.take("subpath", text, "")
+    image.finish()
     fields.finish()
     return mount
 

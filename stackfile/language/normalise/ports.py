@@ -43,7 +43,7 @@ def short(value: str) -> list[Port]:
 
 def _long(node: Mapping, context: Context) -> list[Port]:
     fields = Fields(node, context, "a port")
-    target = fields.require("target", any_text, "")
+    target = fields.require("target", _filled, "")
     published = fields.take("published", any_text, "")
     host = fields.take("host_ip", lambda child: address(text(child)), "")
     protocol = fields.take("protocol", lambda child: _protocol(text(child)), "tcp")
@@ -52,6 +52,12 @@ def _long(node: Mapping, context: Context) -> list[Port]:
     fields.take("app_protocol", text, "")
     fields.finish()
     return _expand(target, published, host, protocol, mode) if target else []
+
+
+def _filled(node: Node) -> str:
+    if not (value := any_text(node)):
+        raise StackError("bad-port", "a port needs `target`", at=node.place)
+    return value
 
 
 def _mode(node: Node) -> str:

@@ -190,7 +190,7 @@ def config(key: str, tree: Mapping, context: Context) -> ConfigResource:
 
 def secret(key: str, tree: Mapping, context: Context) -> SecretResource:
     """A secret: content of one kind, `generate`, `command`, or another stack's."""
-    fields = Fields(tree, context, f"secret {key}")
+    fields = Fields(tree, context, f"secret {key}", ("generate",))
     external = _other(fields, context, "secret", key)
     if external:
         result = SecretResource(name=key, external=external)

@@ -62,6 +62,8 @@ IGNORED = {
 
 LOG = LogConfig()
 ROLLOUT = Rollout()
+_NULLABLE = frozenset({"command", "deploy", "develop", "entrypoint", "pid"})
+"""Keys of which null means none, as for Compose."""
 EMPTY_IS_NONE = frozenset(
     {"restart", "hostname", "domainname", "platform", "pid", "ipc", "uts", "userns_mode", "cpuset", "mac_address",
      "stop_signal", "network_mode"}
@@ -76,7 +78,7 @@ def parse(name: str, tree: Mapping, context: Context, replicas: int) -> Service:
     """The service as one replica sees it. Mistakes are reported to the context."""
     owner = f"service.{name}"
     tree = tree.without(*(key for key in EMPTY_IS_NONE if is_empty(tree.get(key))))
-    fields = Fields(tree, context, f"service {name}")
+    fields = Fields(tree, context, f"service {name}", _NULLABLE)
     deploy = limits.Deploy(fields, context, owner)
     image = fields.require("image", named, "") if "build" not in tree.entries else fields.take("image", named, "")
     built = build.of_service(fields, context, name, image)
@@ -237,6 +239,8 @@ def _mounts(fields: Fields, context: Context, owner: str) -> tuple[Mount, ...]:
     def parse_item(node: Node) -> Mount | list[Mount]:
         if isinstance(node, Mapping) and mounts.is_foreign(node):
             context.ignore(owner, f"volumes/{mounts.target_of(node)}", node.place, mounts.FOREIGN)
+            if check := context.forms.get("volumes", {}).get("long"):
+                check(node, context)
             return []
         mount = mounts.parse(node, context)
         if mount.type == "volume" and mount.source:
@@ -274,6 +278,6 @@ def _container_name(node: Node) -> str:
 
 def _pull_policy(node: Node) -> str:
     value = text(node)
-    if value not in PULL_POLICIES and not re.fullmatch(r"daily|weekly|every_\w+", value):
+    if value not in PULL_POLICIES and not re.fullmatch(r"daily|weekly|every_(\d+[wdhms])+", value):
         raise StackError("bad-value", f"no pull policy {value!r}", at=node.place, hint="always, missing or never")
     return value
