@@ -206,7 +206,7 @@ def test_the_examples(path: FilePath, environment: str) -> None:
     assert agreement.disagreement(loaded, errors, USED) == []
 
 
-BEYOND = {
+BEYOND: dict[str, tuple[str, dict[str, Any]]] = {
     "command-line": ("services: {}", {"environment": "x"}),
     "default": ("environments: {a: {default: true}, b: {default: true}}", {}),
     "values": ("values: {a: 1}", {"sets": (("set", "b=1"),)}),
