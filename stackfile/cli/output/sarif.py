@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,11 @@ from stackfile.cli.output.errors import flatten
 from stackfile.errors import Place, StackfileError
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_BASE = "%SRCROOT%"
+"""What relative addresses start from: the working directory, which code hosts take for the repository's root."""
+
+
+_HELP = "The stack is not loaded with it. Each result says what is wrong, why, and the way out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ def document(results: Iterable[Result], rules: Iterable[Rule] = ()) -> dict[str,
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {_BASE: {"uri": _absolute(os.getcwd().rstrip("/")) + "/"}},
         "results": [_result(result, order.index(result.rule.id)) for result in found],
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -53,7 +60,7 @@ def of_error(error: StackfileError) -> list[Result]:
     """The results of an error, one for each of a list: the rule is the error's code."""
     return [
         Result(
-            Rule(item.code, item.reason, text=item.reason.replace("-", " ")),
+            Rule(item.code, item.reason, text=item.reason.replace("-", " "), help=_HELP),
             ". ".join(
                 part for part in (str(item.message) + (f": {item.cause}" if item.cause else ""), item.hint) if part
             ),
@@ -83,15 +90,30 @@ def _result(result: Result, index: int) -> dict[str, Any]:
     if result.at is not None:
         plain["locations"] = [_location(result.at)]
     if result.related:
-        plain["relatedLocations"] = [_location(place) for place in result.related]
+        plain["relatedLocations"] = [_location(place) for place in dict.fromkeys(result.related)]
     return plain
 
 
 def _location(place: Place) -> dict[str, Any]:
-    uri = quote(place.file)
-    physical: dict[str, Any] = {"artifactLocation": {"uri": f"file://{uri}" if uri.startswith("/") else uri}}
+    """A place in a file; one of the command line or of the environment has a name only."""
+    if not place.line and (place.file.startswith("-") or place.file.isupper()):
+        return {"logicalLocations": [{"name": place.file, "kind": "parameter"}]}
+    physical: dict[str, Any] = {"artifactLocation": _artifact(place.file)}
     if place.line:
         physical["region"] = {"startLine": place.line}
         if place.column:
             physical["region"]["startColumn"] = place.column
     return {"physicalLocation": physical}
+
+
+def _artifact(file: str) -> dict[str, str]:
+    """A file below the working directory relative to it, another one by its absolute address."""
+    path = os.path.normpath(file)
+    if os.path.isabs(path) or path.split("/")[0] == "..":
+        return {"uri": _absolute(os.path.abspath(path))}
+    # A colon in the first segment would be read as the end of a scheme, which `quote` prevents.
+    return {"uri": quote(path), "uriBaseId": _BASE}
+
+
+def _absolute(path: str) -> str:
+    return f"file://{quote(path)}"
