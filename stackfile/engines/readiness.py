@@ -140,7 +140,7 @@ def _ended(record: ContainerRecord, error: ActionError | None = None) -> str:
         raise error
     if state.status == "created":
         raise ActionError("not-running", f"container {name} was never started", cause=state.error)
-    raise ActionError("exited-early", f"container {name} exited with code {state.exit_code}", cause=state.error)
+    raise ActionError("exited-early", f"container {name} exited with code {state.exit_status.words}", cause=state.error)
 
 
 async def _completed(engine: Engine, record: ContainerRecord, timeout: float) -> str:
@@ -153,7 +153,7 @@ async def _completed(engine: Engine, record: ContainerRecord, timeout: float) ->
         raise ActionError("timeout", f"container {record.spec.name} has not completed within {timeout:g} s") from error
     if ended.exit_code != 0:
         raise ActionError(
-            "exited-early", f"container {record.spec.name} exited with code {ended.exit_code}", cause=ended.error
+            "exited-early", f"container {record.spec.name} exited with code {ended.words}", cause=ended.error
         )
     return "completed"
 

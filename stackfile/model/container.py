@@ -149,6 +149,9 @@ class ContainerState:
     """False where the end could not be observed; `error` says why, the code is not invented."""
     error: str = ""
     oom_killed: bool = False
+    """The kernel has killed one of its processes for lack of memory since it was last started."""
+    oom_kills: int = 0
+    """How many, as far as it was told while it ran."""
     started_at: str = ""
     finished_at: str = ""
     restart_count: int = 0
@@ -157,6 +160,11 @@ class ContainerState:
     health: Health = Health()
     stopped_by_user: bool = False
     """It ended because somebody stopped or killed it through the engine; cleared by the next start."""
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """How it ended last."""
+        return ExitStatus(exit_code=self.exit_code, error=self.error, oom_killed=self.oom_killed, known=self.exit_known)
 
     @property
     def running(self) -> bool:
@@ -282,6 +290,11 @@ class ExitStatus:
     error: str = ""
     oom_killed: bool = False
     known: bool = True
+
+    @property
+    def words(self) -> str:
+        """The code for a person: `137, out of memory`; `?` where nobody saw the end."""
+        return f"{self.exit_code if self.known else '?'}{', out of memory' if self.oom_killed else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

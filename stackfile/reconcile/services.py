@@ -248,7 +248,7 @@ def ended(one_shots: set[str], name: str, record: ContainerRecord) -> str:
         return ""
     if state.stopped_by_user:
         return "stopped"
-    return f"exited {state.exit_code}" if state.exit_known else "ended unobserved"
+    return f"exited {state.exit_status.words}" if state.exit_known else "ended unobserved"
 
 
 def completed(one_shots: Iterable[str], name: str, record: ContainerRecord) -> bool:

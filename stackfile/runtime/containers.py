@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from stackfile.errors import ConflictError, EngineError, KernelError, NotFoundError, StackfileError
 from stackfile.kernel import process
-from stackfile.runtime import launch, records, stdio
+from stackfile.runtime import launch, oom, records, stdio
 from stackfile.runtime.instructions import ExecInstructions, Instructions
 from stackfile.runtime.launch import Forked
 from stackfile.runtime.logfile import LogWriter
@@ -51,8 +52,8 @@ class Child:
 class Container:
     row: ContainerRow
     streams: stdio.Streams
+    memory: oom.Watch
     children: dict[str, Child] = field(default_factory=dict)
-    oom_before: int = 0
 
     @property
     def main(self) -> Child:
@@ -60,13 +61,21 @@ class Container:
 
 
 class Containers:
-    """All of them. `report` sends an end to whoever listens."""
+    """All of them. `report` sends an end to whoever listens, `killed` how many died for lack of memory so far."""
 
-    def __init__(self, loop: Loop, supervisor: Supervisor, run_root: str, report: Callable[[ExitRow], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        supervisor: Supervisor,
+        run_root: str,
+        report: Callable[[ExitRow], None],
+        killed: Callable[[str, int], None],
+    ) -> None:
         self._loop = loop
         self._supervisor = supervisor
         self._root = f"{run_root}/containers"
         self._report = report
+        self._killed = killed
         self._all: dict[str, Container] = {}
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
@@ -106,21 +115,21 @@ class Containers:
             for fd in (*ends, child_input if child_input != self._null else -1):
                 if fd >= 0:
                     os.close(fd)
-        container = Container(row, streams)
+        container = self._container(row, streams)
         self._all[key] = container
         if readers:
             streams.pumps += stdio.pump_outputs(self._loop, readers, given.logs)
-        container.oom_before = _oom_kills(row)
         self._follow(container, "", forked, done, given.process.tty)
+
+    def _container(self, row: ContainerRow, streams: stdio.Streams) -> Container:
+        return Container(row, streams, oom.Watch(self._loop, row.cgroup, partial(self._killed, row.container)))
 
     def exec(self, given: ExecInstructions, fds: Sequence[int], done: Done) -> None:
         """Run one more program. ConflictError (`not-running`)."""
         container = self._live(given.container)
         if given.exec_id in container.children:
             raise ConflictError("already-running", f"exec {given.exec_id[:12]} was started already")
-        account = given.process.account
-        for fd in fds:
-            _give(fd, account.uid, account.gid)
+        stdio.give(fds, given.process.account)
         forked = launch.fork_exec(given, tuple(fds), container.main.pidfd)
         row = ExecRow(exec_id=given.exec_id, pid=forked.pid, start_time=forked.start_time, tty=given.process.tty)
         forked.record(lambda: records.write_exec(container.row.run_dir, row))
@@ -153,6 +162,8 @@ class Containers:
     def _started(self, child: Child) -> None:
         self._close_channel(child)
         self._answer(child, child)
+        if not child.exec_id:
+            child.container.memory.begin()
 
     def _close_channel(self, child: Child) -> None:
         assert child.forked is not None
@@ -240,6 +251,7 @@ class Containers:
         if child.failure is not None:
             self._forget_failed(child)
             return self._answer(child, child.failure)
+        container.memory.look() if child.exec_id else container.memory.close()
         row = ExitRow(
             container=container.row.container,
             exec_id=child.exec_id,
@@ -248,7 +260,7 @@ class Containers:
             known=not reason,
             reason=reason,
             time_ns=time_ns or time.time_ns(),
-            oom=not child.exec_id and _oom_kills(container.row) > container.oom_before,
+            oom=not child.exec_id and container.memory.kills > 0,
         )
         if not child.exec_id:
             container.streams.drain()  # the log is complete before anybody hears of the end
@@ -286,6 +298,11 @@ class Containers:
 
     def running(self) -> list[Child]:
         return [child for each in self._all.values() for child in each.children.values() if child.ended is None]
+
+    def killed(self) -> dict[str, int]:
+        """By live container the processes that were killed for lack of memory, where there are any."""
+        live = ((key, each.memory.kills) for key, each in self._all.items() if each.main.ended is None)
+        return {key: kills for key, kills in live if kills}
 
     def unacknowledged(self) -> list[ExitRow]:
         children = [child for each in self._all.values() for child in each.children.values()]
@@ -333,6 +350,7 @@ class Containers:
         self._dispose(container)
 
     def _dispose(self, container: Container) -> None:
+        container.memory.close()
         for child in container.children.values():
             self._close_terminal(child)
             if child.pidfd >= 0:
@@ -363,7 +381,7 @@ class Containers:
 
     def _adopt(self, found: Found) -> None:
         row = found.container
-        container = Container(row, stdio.Streams(row.run_dir))
+        container = self._container(row, stdio.Streams(row.run_dir))
         self._all[row.container] = container
         self._adopt_streams(container)
         ended = {each.exec_id: each for each in found.exits}
@@ -404,6 +422,8 @@ class Containers:
         child.pidfd = process.pidfd_of(child.pid, child.start_time)
         if child.pidfd >= 0:
             self._loop.add(child.pidfd, lambda _: self._exited(child))
+            if not child.exec_id:
+                child.container.memory.begin()
         else:
             self._orphaned(child)
 
@@ -476,24 +496,3 @@ def _docker_code(status: int) -> int:
 
 def _complain(text: object) -> None:
     print(f"shim: {text}", file=sys.stderr)
-
-
-def _give(fd: int, uid: int, gid: int) -> None:
-    """Let the process open /dev/stdout again: pipes and terminals belong to its user."""
-    import stat
-
-    if uid and stat.S_ISFIFO(os.fstat(fd).st_mode):
-        os.fchown(fd, uid, gid)
-
-
-def _oom_kills(row: ContainerRow) -> int:
-    """The kernel's count of processes killed for lack of memory in the group."""
-    for path in row.cgroup.paths:
-        for name in ("memory.oom_control", "memory.events"):
-            try:
-                with open(f"{path}/{name}", "rb") as file:
-                    rows = [line.split() for line in file]
-            except OSError:
-                continue
-            return sum(int(fields[1]) for fields in rows if fields[:1] == [b"oom_kill"])
-    return 0

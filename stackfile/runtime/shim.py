@@ -5,7 +5,7 @@ RUN/shim.sock (root only). Requests carry an `id`, answers too; ends are pushed.
 
 request   {"id": 1, "do": "start"|"exec"|…, …} with descriptors: the sealed instructions, then netns or stdio
 answer    {"id": 1, "ok": …} or {"id": 1, "error": {"reason", "message", "cause", "hint", "details"}}
-push      {"exit": {…}}
+push      {"exit": {…}} and {"oom": [container, processes killed since it began]}
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Shim:
         paths = RunPaths(given.run)
         self._loop = Loop()
         self._clients: dict[int, Client] = {}
-        self._containers = Containers(self._loop, Supervisor(paths.supervisor), paths.root, self._report)
+        self._containers = Containers(
+            self._loop, Supervisor(paths.supervisor), paths.root, self._report, self._report_killed
+        )
         self._containers.adopt()
         Lone(
             self._loop,
@@ -132,6 +134,8 @@ class Shim:
         client = Client(self._loop, sock)
         self._clients[sock.fileno()] = client
         self._loop.add(sock.fileno(), lambda events: self._readable(client, events))
+        for identity, kills in self._containers.killed().items():
+            client.send({"oom": [identity, kills]})
         for row in self._containers.unacknowledged():
             client.send({"exit": asdict(row)})
 
@@ -171,6 +175,10 @@ class Shim:
     def _report(self, row: ExitRow) -> None:
         for client in self._clients.values():
             client.send({"exit": asdict(row)})
+
+    def _report_killed(self, identity: str, kills: int) -> None:
+        for client in self._clients.values():
+            client.send({"oom": [identity, kills]})
 
     # ---- handlers
 

@@ -55,6 +55,14 @@ class Exit:
     oom: bool
 
 
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The kernel has killed `kills` processes of a running container for lack of memory since it began."""
+
+    container: str
+    kills: int
+
+
 class _NotSentError(EngineError):
     """The shim was gone before it got the message."""
 
@@ -66,12 +74,16 @@ class _LostError(EngineError):
 class ShimClient:
     """A connection to the shim that outlives the shim: it reconnects, and exits are re-sent until acknowledged.
 
+    What was killed for lack of memory is told before the end that it may have led to, and with every connection anew.
     Every call raises EngineError (`engine-unreachable`) when no shim answers, NotFoundError for an unknown container.
     """
 
-    def __init__(self, path: str, on_exit: Callable[[Exit], None]) -> None:
+    def __init__(
+        self, path: str, on_exit: Callable[[Exit], None], on_oom: Callable[[OutOfMemory], None] = lambda _: None
+    ) -> None:
         self._path = path
         self._on_exit = on_exit
+        self._on_oom = on_oom
         self._socket: socket.socket | None = None
         self._calls: dict[int, asyncio.Future[tuple[Any, list[int]]]] = {}
         self._next = 0
@@ -240,6 +252,8 @@ class ShimClient:
     def _message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "exit" in message:
             return self._on_exit(Exit(**message["exit"]))
+        if "oom" in message:
+            return self._on_oom(OutOfMemory(*message["oom"]))
         future = self._calls.get(message["id"])
         if future is None or future.done():
             for fd in fds:

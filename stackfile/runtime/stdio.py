@@ -11,6 +11,8 @@ import errno
 import fcntl
 import os
 import select
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stackfile.errors import ConflictError
@@ -225,6 +227,13 @@ def make_input(run_dir: str, account: Account) -> tuple[int, int]:
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), reader
     finally:
         os.close(both)
+
+
+def give(fds: Sequence[int], account: Account) -> None:
+    """Pipes belong to the user of the process that gets them, so that it can open /dev/stdout again."""
+    for fd in fds:
+        if account.uid and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchown(fd, account.uid, account.gid)
 
 
 def pump_outputs(loop: Loop, readers: list[int], logs: Logs) -> list[Pump | TerminalPump]:

@@ -235,3 +235,44 @@ def test_files_that_inspect_names_exist(pair: tuple[peers.Docker, peers.Docker])
     assert all(Path(path).is_dir() for path in [*data["LowerDir"].split(":"), data["UpperDir"], data["WorkDir"]])
     for mount in shown["Mounts"]:
         assert Path(mount["Source"]).is_dir()
+
+
+HOG = "dd if=/dev/zero of=/dev/null bs=200M count=1"
+OUT_OF_MEMORY = {
+    "main": ((), f"exec {HOG}"),
+    "child": ((), f"{HOG}; exit 0"),
+    "policy": (("--restart", "on-failure:1"), f"exec {HOG}"),
+}
+
+
+def test_who_runs_out_of_memory(pair: tuple[peers.Docker, peers.Docker]) -> None:
+    theirs, ours = (_out_of_memory(docker) for docker in pair)
+    assert theirs == ours
+
+
+def _out_of_memory(docker: peers.Docker) -> dict[str, Any]:
+    """How each ends, and what is told of it."""
+    since = time.time()
+    for name, (options, command) in OUT_OF_MEMORY.items():
+        docker.cli("run", "-d", "--name", name, "-m", "24m", *options, "busybox", "sh", "-c", command)
+    found: dict[str, Any] = {}
+    for name in OUT_OF_MEMORY:
+        shown = _ended(docker, name)
+        span = ("--since", f"{since:.6f}", "--until", f"{time.time():.6f}")
+        kinds = [f"--filter=event={kind}" for kind in ("start", "oom", "die")]
+        form = "{{.Action}} {{.Actor.Attributes.exitCode}}"
+        told = docker.cli("events", *span, *kinds, f"--filter=container={name}", "--format", form)
+        state = {key: shown["State"][key] for key in ("Status", "OOMKilled", "ExitCode", "Error")}
+        found[name] = (state, shown["RestartCount"], sorted(told.stdout.split()))
+        docker.cli("rm", name)
+    return found
+
+
+def _ended(docker: peers.Docker, name: str) -> Any:
+    deadline = time.monotonic() + 30
+    while True:
+        shown = _get(docker, f"/containers/{name}/json")
+        if shown["State"]["Status"] == "exited" and (name != "policy" or shown["RestartCount"] == 1):
+            return shown
+        assert time.monotonic() < deadline, shown["State"]
+        time.sleep(0.05)

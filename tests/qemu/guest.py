@@ -211,6 +211,11 @@ def memory(client) -> None:  # type: ignore[no-untyped-def]
     check("killed for lack of memory: 137", status.exit_code == 137, status)
     check("OOMKilled", client.container(made).state.oom_killed, client.container(made).state)
     client.remove(made)
+    made = started(client, "busybox", "sh", "-c", "tail /dev/zero; sleep 1000", resources=resources)
+    check("a child killed: told while it runs", wait(lambda: client.container(made).state.oom_kills == 1))
+    seen = [event.action for event in client.events(since=1, follow=False) if event.id == made]
+    check("an event of it", seen.count("oom") == 1 and "die" not in seen, seen)
+    client.remove(made, force=True)
 
 
 def throttling(client) -> None:  # type: ignore[no-untyped-def]

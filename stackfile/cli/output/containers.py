@@ -39,14 +39,15 @@ def address_of(record: ContainerRecord) -> str:
 
 
 def status(record: ContainerRecord) -> str:
-    """One word or two: healthy, running, exited (137), created, …"""
+    """One word or two: healthy, running, exited (137), exited (137, out of memory), created, …"""
     state = record.state
     if state.status == "running":
-        return {"healthy": "healthy", "unhealthy": "unhealthy", "starting": "starting"}.get(
+        word = {"healthy": "healthy", "unhealthy": "unhealthy", "starting": "starting"}.get(
             state.health.status, "running"
         )
+        return f"{word} ({state.oom_kills} killed, out of memory)" if state.oom_kills else word
     if state.status in ("exited", "dead"):
-        return f"{state.status} ({state.exit_code})" if state.exit_known else f"{state.status} (?)"
+        return f"{state.status} ({state.exit_status.words})"
     return state.status
 
 
@@ -112,6 +113,7 @@ def to_plain(record: ContainerRecord) -> dict[str, Any]:
         "exit_code": state.exit_code if state.status in ("exited", "dead") and state.exit_known else None,
         "error": state.error,
         "oom_killed": state.oom_killed,
+        "oom_kills": state.oom_kills,
         "restarts": state.restart_count,
         "pid": state.pid,
         "created": record.created,

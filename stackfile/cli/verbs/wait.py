@@ -29,7 +29,7 @@ def run(context: Context, arguments: Arguments) -> int:
         status = client.wait(record.id)
         ended.append((short_name(record), status))
         if not context.console.json:
-            how = f"exited with {status.exit_code}" if status.known else f"ended unobserved: {status.error}"
+            how = f"exited with {status.words}" if status.known else f"ended unobserved: {status.error}"
             context.console.print(f"{short_name(record)} {how}")
     if context.console.json:
         context.console.document(

@@ -186,7 +186,7 @@ def _core(settings: Settings, supervisor: Supervisor, paths: StatePaths, exits: 
         state=state,
         run=run,
         supervisor=supervisor,
-        shim=ShimClient(run_paths.shim, exits.arrived),
+        shim=ShimClient(run_paths.shim, exits.arrived, exits.arrived),
         resolver=ResolverClient(run_paths.resolver),
         network=NetworkManager(
             prefix=settings.bridge_prefix,

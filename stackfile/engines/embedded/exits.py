@@ -10,7 +10,7 @@ from stackfile.engines.embedded.execs import Execs
 from stackfile.engines.embedded.lifecycle import Lifecycle
 from stackfile.engines.embedded.registry import Registry
 from stackfile.engines.embedded.runner import Runner
-from stackfile.runtime.shim_client import Exit, ShimClient
+from stackfile.runtime.shim_client import Exit, OutOfMemory, ShimClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +29,42 @@ class ExitRouter:
 
     def __init__(self) -> None:
         self._receivers: Receivers | None = None
-        self._held: list[Exit] | None = []
+        self._held: list[Exit | OutOfMemory] | None = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connect(self, receivers: Receivers) -> None:
         self._receivers = receivers
 
-    def arrived(self, end: Exit) -> None:
+    def arrived(self, report: Exit | OutOfMemory) -> None:
         """The callback of ShimClient."""
         if self._held is not None:
-            self._held.append(end)
+            self._held.append(report)
             return
-        task = spawn(self._hand_out(end), f"end of {end.container[:12]} {end.exec_id[:12]}")
+        task = self._spawn(report)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def release(self) -> None:
         """Hand out what was held back, and from now on everything as it comes."""
         held, self._held = self._held or [], None
-        for end in held:
-            await spawn(self._hand_out(end), f"end of {end.container[:12]} {end.exec_id[:12]}")
+        for report in held:
+            await self._spawn(report)
 
     async def drain(self) -> None:
         """Until every report that arrived is dealt with."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _spawn(self, report: Exit | OutOfMemory) -> asyncio.Task[None]:
+        if isinstance(report, OutOfMemory):
+            return spawn(self._out_of_memory(report), f"out of memory in {report.container[:12]}")
+        return spawn(self._hand_out(report), f"end of {report.container[:12]} {report.exec_id[:12]}")
+
+    async def _out_of_memory(self, report: OutOfMemory) -> None:
+        assert self._receivers is not None
+        container = self._receivers.registry.get(report.container)
+        if container is not None:
+            await self._receivers.lifecycle.out_of_memory(container, report.kills)
 
     async def _hand_out(self, end: Exit) -> None:
         parts = self._receivers

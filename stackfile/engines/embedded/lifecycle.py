@@ -140,6 +140,7 @@ class Lifecycle:
             exit_known=True,
             error="",
             oom_killed=False,
+            oom_kills=0,
             started_at=started_at,
             health=Health(status="starting") if check else Health(),
         )
@@ -290,6 +291,13 @@ class Lifecycle:
 
     # ---- the end
 
+    async def out_of_memory(self, container: Container, kills: int) -> None:
+        """So many of its processes were killed for lack of memory since it began, perhaps not the main one."""
+        async with container.turn("note of memory", patience=FOR_EVER):
+            if container.alive and kills > container.state.oom_kills:
+                self._registry.set_state(container, oom_killed=True, oom_kills=kills)
+                self._bus.publish("container", "oom", container.id, attributes(container))
+
     async def ended(self, container: Container, end: Exit) -> None:
         """A main process ended: clean up, record it, and do what the policy says."""
         async with container.turn("end", patience=FOR_EVER):
@@ -321,7 +329,7 @@ class Lifecycle:
         )
 
     def _settle(self, container: Container, end: Exit) -> None:
-        oom = end.oom
+        told = container.state.oom_killed
         self._supervision.unwatch(container)
         code = end.status if end.known else UNKNOWN
         uptime = max(0.0, (end.time_ns - clock.parse(container.state.started_at)) / 1e9)
@@ -337,10 +345,10 @@ class Lifecycle:
             exit_code=code,
             exit_known=end.known,
             error="" if end.known else end.reason,
-            oom_killed=oom,
+            oom_killed=told or end.oom,
             finished_at=clock.rfc3339(end.time_ns),
         )
-        if oom:
+        if end.oom and not told:
             self._bus.publish("container", "oom", container.id, attributes(container))
         self._bus.publish("container", "die", container.id, attributes(container, exitCode=str(code)))
         self._after_end(container, code, uptime)

@@ -78,10 +78,7 @@ class Container:
     @property
     def exit_status(self) -> ExitStatus:
         """How it ended last."""
-        state = self.state
-        return ExitStatus(
-            exit_code=state.exit_code, error=state.error, oom_killed=state.oom_killed, known=state.exit_known
-        )
+        return self.state.exit_status
 
     def turn(self, doing: str, *, patience: float | None = None) -> AbstractAsyncContextManager[None]:
         """Hold `lock` to do something that has this name. Raises ActionError (`timeout`)."""

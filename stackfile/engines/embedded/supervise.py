@@ -167,7 +167,7 @@ def _settled(container: Container, restarts_before: int) -> bool:
     state = container.state
     crashing = state.status == "restarting" and state.restart_count - restarts_before >= _HOPELESS
     if container.removed or crashing or state.status in ("exited", "dead", "removing"):
-        code = f"exit code {state.exit_code}" if state.exit_known else "its end was not observed"
+        code = f"exit code {state.exit_status.words}" if state.exit_known else "its end was not observed"
         raise ActionError(
             "exited-early",
             f"container {container.name} exited",
