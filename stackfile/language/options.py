@@ -65,6 +65,8 @@ class Form:
     """The content of `env_file` in `environment`."""
     models: bool = False
     """`models` too, which Compose prints as YAML and leaves out of its JSON."""
+    every: bool = False
+    """Services of profiles that are not enabled too, and resources that no service uses."""
     services: tuple[str, ...] = ()
     """Only these and what they depend on; none: all."""
 

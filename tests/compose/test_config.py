@@ -111,6 +111,28 @@ def test_uninterpolated(directory: Path) -> None:
     assert found["services"]["web"]["environment"] == {"X": None, "A": "$$x", "B": "${B}"}
 
 
+def test_uninterpolated_profiles(tmp_path: Path) -> None:
+    """All services, whatever profiles are enabled or services are named, and what none of them uses."""
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  a: {image: x, depends_on: {b: {condition: service_started, required: false}}}\n"
+        "  b: {image: '${Y:-y}', profiles: [dbg], networks: [n]}\n"
+        "  c: {image: z, profiles: ['${P}'], volumes: [{type: volume, source: v, target: /v}]}\n"
+        "networks: {n: , unused: }\nvolumes: {v: , w: {name: '${W}'}}\nsecrets: {s: {environment: S}}\n"
+        "configs: {c: {content: '${C}'}}\n"
+    )
+    for arguments in ("", "--services", "--profiles", "--images", "--volumes", "--networks", "a", "b"):
+        words = f"--no-interpolate {arguments}"
+        form = " --format json" if arguments in ("", "a", "b") else ""
+        expected, found = theirs(tmp_path, words + form), ours(tmp_path, words + form)
+        if form:
+            assert not list(
+                differences(json.loads(expected[expected.index("{") :]), json.loads(found[found.index("{") :]))
+            )
+        else:
+            assert sorted(expected.splitlines()) == sorted(found.splitlines()), words
+
+
 def test_variables_as_json(directory: Path) -> None:
     arguments = "--variables --format json"
     assert json.loads(ours(directory, arguments)) == json.loads(theirs(directory, arguments))

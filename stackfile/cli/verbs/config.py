@@ -72,14 +72,19 @@ def run(context: Context, arguments: Arguments) -> int:
         _list(context, [f"{name}={found[name]}" for name in sorted(found)])
         return 0
     lists = [name for name in _LISTS if arguments.flag(name)]
+    written = arguments.flag("no-interpolate")
+    if written and arguments.positional and not lists:
+        context.warn("with variables as they are written all services are shown, not only those named")
+    every = written and not arguments.given("hash") and set(lists) <= _OF_ALL
     form = api.Form(
-        interpolate=not arguments.flag("no-interpolate"),
+        interpolate=not written,
+        every=every,
         normalize=not arguments.flag("no-normalize"),
         paths=not arguments.flag("no-path-resolution"),
         consistency=not arguments.flag("no-consistency"),
         env_files=not arguments.flag("no-env-resolution"),
         models=bool(lists) or _format(context, arguments) == "yaml",
-        services=() if set(lists) & _OF_ALL else tuple(arguments.positional),
+        services=() if every or set(lists) & _OF_ALL else tuple(arguments.positional),
     )
     stack, plain = context.configuration(form)
     if lists:

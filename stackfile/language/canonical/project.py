@@ -81,13 +81,14 @@ class Document:
             self._check(services, document)
         used = _used(list(services.values()))
         if "default" in used["networks"] or any("default" in job.get("networks", ()) for job in jobs.values()):
-            plain: Plain = {"name": f"{stack.name}_default", "ipam": {}}
+            plain: Plain = {"name": f"{stack.name}_default"} | ({"ipam": {}} if form.interpolate else {})
             self.resources["networks"].setdefault("default", plain)
         result: Plain = {"name": stack.name, "services": services}
         if jobs:
             result["jobs"] = jobs
         for section in SECTIONS:
-            found = {name: made for name, made in self.resources[section].items() if name in used[section]}
+            every = self.resources[section]
+            found = {name: made for name, made in every.items() if name in used[section] or form.every}
             if found:
                 result[section] = found
         models = {name: made for name, made in self.models.items() if name in used["models"]}
@@ -99,6 +100,8 @@ class Document:
 
     def _enabled(self, stack: Stack) -> list[str]:
         """The services that were not left out for their profiles."""
+        if self.context.form.every:
+            return list(self.services)
         return [name for name in self.services if name in stack.services or name in self.context.providers]
 
     def _whole(self, plain: Plain, parsed: Service | None) -> Plain:
@@ -111,6 +114,8 @@ class Document:
             result.pop("labels", None)
             result |= {"environment": dict(parsed.environment)} if parsed.environment else {}
             result |= {"labels": dict(parsed.labels)} if parsed.labels else {}
+        if not form.interpolate:  # what nobody wrote
+            result = {key: value for key, value in result.items() if value is not None or key in ("networks", "models")}
         if not form.normalize:
             return result | ({"depends_on": _written_dependencies(result)} if "depends_on" in result else {})
         _networked(result)

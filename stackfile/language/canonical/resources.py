@@ -114,7 +114,7 @@ def resource(section: str, key: str, node: Node, context: Context) -> dict[str, 
             _alone(section, key, node, context)
     elif section in ("configs", "secrets"):
         _one_source(section, key, node, plain, context)
-    if section == "networks":
+    if section == "networks" and context.form.interpolate:
         plain.setdefault("ipam", {})
     return plain
 

@@ -90,7 +90,8 @@ def marked(run: dict[str, Any], place: dict[str, Any]) -> str:
     """The rest of the line that a region begins, columns counted as `columnKind` says."""
     region = place["physicalLocation"]["region"]
     assert run["columnKind"] == "unicodeCodePoints"
-    return file_of(run, place).read_text().splitlines()[region["startLine"] - 1][region["startColumn"] - 1 :]
+    line: str = file_of(run, place).read_text().splitlines()[region["startLine"] - 1][region["startColumn"] - 1 :]
+    return line
 
 
 def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
