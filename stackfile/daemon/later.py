@@ -12,7 +12,7 @@ from importlib import import_module
 
 _MODULES = ("stackfile.registry.repository", "stackfile.registry.session", "stackfile.registry.resolve")
 """requests comes with them, 0.14 s: for pulls alone."""
-_CODECS = ("utf-16-be", "unicode_escape", "idna")
+_CODECS = ("idna", "utf-16-be", "unicode_escape")
 _LULL = 1.0
 """Seconds for the command that has started us."""
 

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,31 +180,31 @@ exec "$@"
 """
 
 
-class Foreign:
-    """What others have called nearly as ours is: not marked as ours, so it stays."""
-
-    def __init__(self, roots: Roots) -> None:
-        given = roots.settings
-        parents = sorted(Path("/sys/fs/cgroup").glob(f"**/{given.cgroup_parent}"))
-        self._directories = [
-            *(path / "mine" for path in parents[:1]),
-            Path(given.root, "containers", "mine"),
-            Path(given.run, "containers", "mine"),
-        ]
-        self._bridge, self._table = f"{given.bridge_prefix}-mine", f"{given.nft_table}-mine"
-
-    def make(self) -> None:
-        for path in self._directories:
-            path.mkdir()
-        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
-        subprocess.run(["nft", "add", "table", "inet", self._table], check=True)
-
-    def take_away(self) -> None:
-        """It is an error where something is gone."""
-        for path in self._directories:
+@contextmanager
+def foreign(roots: Roots) -> Iterator[None]:
+    """What others have called nearly as ours is: not marked as ours, so it has to be there at the end."""
+    given = roots.settings
+    directories = [
+        *(path / "mine" for path in sorted(Path("/sys/fs/cgroup").glob(f"**/{given.cgroup_parent}"))[:1]),
+        Path(given.root, "containers", "mine"),
+        Path(given.run, "containers", "mine"),
+    ]
+    bridge, table = f"{given.bridge_prefix}-mine", f"{given.nft_table}-mine"
+    for path in directories:
+        path.mkdir()
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    subprocess.run(["nft", "add", "table", "inet", table], check=True)
+    try:
+        yield
+    finally:
+        there = [path.is_dir() for path in directories]
+        for path in filter(Path.is_dir, directories):
             path.rmdir()
-        subprocess.run(["ip", "link", "del", self._bridge], check=True)
-        subprocess.run(["nft", "delete", "table", "inet", self._table], check=True)
+        there += [
+            subprocess.run(command, check=False).returncode == 0
+            for command in (["ip", "link", "del", bridge], ["nft", "delete", "table", "inet", table])
+        ]
+        assert all(there), there
 
 
 def test_what_nobody_knows_is_released(roots: Roots) -> None:
@@ -213,8 +213,6 @@ def test_what_nobody_knows_is_released(roots: Roots) -> None:
     program.chmod(0o755)
     roots.settings = replace(roots.settings, init=str(program))
     crash(roots, "removal")
-    foreign = Foreign(roots)
-    foreign.make()
     with closing(Supervisor(f"{roots.settings.run}/supervisor.sock")) as held, open(os.devnull) as file:
         for kind in ("netns", "dns", "stdio", "stdin", "tty", "mine"):
             held.hold(f"{kind}/{'0' * 64}", [file.fileno()])
@@ -232,8 +230,8 @@ def test_what_nobody_knows_is_released(roots: Roots) -> None:
                 await run(made, spec("echo", "hello", init=True))
             assert caught.value.reason == "host-program-missing"
 
-    asyncio.run(scenario())
-    foreign.take_away()
+    with foreign(roots):
+        asyncio.run(scenario())
 
 
 def test_a_dead_shim_leaves_its_containers_running(roots: Roots) -> None:

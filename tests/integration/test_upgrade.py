@@ -180,7 +180,8 @@ def test_upgrade(box: Box) -> None:
     assert (asker.failures, asker.answers > 5) == ([], True)
 
     # From here on nothing is imported any more, whatever is asked for.
-    until(lambda: "requests" in imported(box, NEWER)["daemon"], "what pulls need", box)
+    # The last of what the daemon loads when it serves already.
+    until(lambda: "encodings.unicode_escape" in imported(box, NEWER)["daemon"], "what pulls need", box)
     until(lambda: pids(box)["worker"] and "tty" in imported(box, NEWER)["worker"], "a warm zygote", box)
     loaded, processes = imported(box, NEWER), pids(box)
 
