@@ -105,7 +105,11 @@ def _traced(target: Target, *options: str) -> Iterator[tuple[Path, subprocess.Po
         finally:
             if tracer.poll() is None:
                 tracer.send_signal(signal.SIGINT)
-            tracer.wait(_PATIENCE)
+            try:
+                tracer.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:  # it waits for a thread that does not stop; the kernel does not
+                tracer.kill()
+                tracer.wait()
 
 
 def _await_attached(tracer: subprocess.Popen[bytes], words: Path, pids: list[int]) -> None:

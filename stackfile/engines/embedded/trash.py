@@ -28,22 +28,14 @@ class Trash:
             os.rename(path, away)
         except FileNotFoundError:
             return
-        self._submit(away)
+        work = self._threads.submit(_delete, away)
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
 
     @property
     def pending(self) -> int:
         """Number of things that are still being deleted."""
         return sum(not work.done() for work in tuple(self._work))
-
-    def _submit(self, path: str) -> None:
-        work = self._threads.submit(_delete, path)
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
-
-    def empty(self) -> None:
-        """Remove what an earlier process left in the directory."""
-        for entry in os.scandir(self._directory):
-            self._submit(entry.path)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)
@@ -52,8 +44,14 @@ class Trash:
 def _delete(path: str) -> None:
     try:
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+            shutil.rmtree(path, onerror=_unless_gone)
         else:
             os.unlink(path)
     except OSError as error:
         _LOG.warning("%s is not removed: %s", path, error)
+
+
+def _unless_gone(_: object, __: str, caught: tuple[object, BaseException, object]) -> None:
+    """Goes on where others delete too: who has begun at a part before the whole was renamed."""
+    if not isinstance(caught[1], FileNotFoundError):
+        raise caught[1]
