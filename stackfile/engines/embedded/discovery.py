@@ -34,7 +34,8 @@ class Discovery:
 
     async def replace(self) -> None:
         """Send everything: after a restart of this process."""
-        zones = {record.id: self._zone(record) for record in self._networks.list()}
+        found = self._zones(record.id for record in self._networks.list())
+        zones = {identity: zone for identity, zone in found.items() if zone is not None}
         scopes = {c.id: scope(c) for c in self._registry.all() if c.reachable}
         await self._resolver.table(Table(zones=zones, scopes=scopes))
 
@@ -42,7 +43,8 @@ class Discovery:
         records = {identity: self._networks.get(identity) for identity in identities}
         return {identity: self._zone(record) if record else None for identity, record in records.items()}
 
-    def _zone(self, record: NetworkRecord) -> Zone:
+    def _zone(self, record: NetworkRecord) -> Zone | None:
+        """None for one without names: nobody is there who could ask, and its network may be removed next."""
         names: dict[str, list[str]] = {}
         reverse: dict[str, str] = {}
         for container in self._registry.all():
@@ -53,6 +55,8 @@ class Discovery:
                     reverse[address] = container.name
                     for name in own_names(container, endpoint):
                         names.setdefault(name, []).append(address)
+        if not names:
+            return None
         return Zone(name=record.name, names={name: tuple(found) for name, found in names.items()}, reverse=reverse)
 
 
