@@ -8,7 +8,7 @@ from stackfile.errors import ErrorCollector, Place, StackError
 from stackfile.language import merge, source
 from stackfile.language.dialect import COMPOSE, STACK, SourceFile
 from stackfile.language.interpolate import interpolate
-from stackfile.language.nodes import Broken, Mapping, Node, Scalar, Sequence, Template, kind_of
+from stackfile.language.nodes import Broken, Interpolated, Mapping, Node, Scalar, Sequence, Template, kind_of
 from stackfile.language.options import Reader
 from stackfile.language.tracked import Tracker
 from stackfile.language.variables import Variables
@@ -177,7 +177,8 @@ class Interpolator:
         except StackError as error:
             self.errors.add(error)
             return Broken(node.place)
-        return Scalar(value, value, node.place, node.tag, via=self.tracker.take())
+        made = Interpolated if "$" in node.value.replace("$$", "") else Scalar
+        return made(value, value, node.place, node.tag, via=self.tracker.take())
 
 
 class AsWritten(Interpolator):

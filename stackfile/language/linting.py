@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stackfile.errors import Place
-from stackfile.language.nodes import Mapping, Node, Scalar, Sequence, Template, at_path
+from stackfile.language.nodes import Interpolated, Mapping, Node, Scalar, Sequence, Template, at_path
 from stackfile.language.options import LoadOptions, Reader
 from stackfile.language.scalars import whole
 
@@ -83,8 +83,6 @@ def unsilenced(findings: list[Finding], options: LoadOptions, reader: Reader) ->
                 data = b""
             lines[file] = data.decode("utf-8-sig", "replace").split("\n")
         text = lines[file][finding.at.line - 1] if 0 < finding.at.line <= len(lines[file]) else ""
-        if finding.rule.id == "secret-in-environment" and "$" in text.replace("$$", ""):
-            continue  # the value is a variable's: the tree has only what became of it
         comment = _IGNORE.search(text)
         if comment is None or finding.rule.id not in re.split(r"[,\s]+", comment[1]):
             result.append(finding)
@@ -175,8 +173,10 @@ def _secrets(tree: Mapping) -> Said:
 
 
 def _literal(node: Node) -> str:
-    """What stands in the file itself: nothing of a template or a variable."""
-    return node.text if isinstance(node, Scalar) and isinstance(node.value, str | int) and not node.via else ""
+    """What stands in the file itself: nothing of a template or a variable, nor of its default."""
+    if isinstance(node, Interpolated) or not isinstance(node, Scalar):
+        return ""
+    return node.text if isinstance(node.value, str | int) else ""
 
 
 @rule("published-database", "warning", "the database can be reached from everywhere", "publish it to 127.0.0.1, or not")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stackfile.errors import ErrorCollector, StackError
-from stackfile.language.nodes import Broken, Key, Mapping, Node, Scalar, Sequence, Template, kind_of
+from stackfile.language.nodes import Broken, Interpolated, Key, Mapping, Node, Scalar, Sequence, Template, kind_of
 
 Path = tuple[str, ...]
 
@@ -256,7 +256,8 @@ def pairs_to_mapping(node: Node, separators: str) -> Node:
             entries[key] = Template(value, item.place)
         else:
             via = item.via if isinstance(item, Scalar) else ()
-            entries[key] = Scalar(value, value or "", item.place, via=via)
+            made = Interpolated if isinstance(item, Interpolated) and value is not None else Scalar
+            entries[key] = made(value, value or "", item.place, via=via)
     return Mapping(entries, keys, node.place, node.tag)
 
 

@@ -59,6 +59,12 @@ class Template:
         return Place(self.place.file, line + newlines, column + index - (self.text.rfind("\n", 0, index) + 1))
 
 
+class Interpolated(Scalar):
+    """A scalar in whose text a variable stood, set or not: what it says is not all written in the file."""
+
+    __slots__ = ()
+
+
 class Broken(Scalar):
     """Stands for a value whose evaluation failed: the mistake is reported already, readers pass over it."""
 

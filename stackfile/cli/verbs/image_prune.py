@@ -15,7 +15,8 @@ def register() -> Verb:
         summary="Remove images without a name; with -a all that no container uses",
         options=(option("-a --all", "named ones too"), YES),
         run=run,
-        text="JSON: {removed, bytes}.",
+        text="What a stack.lock names is not spared: `pull --locked` and `up --locked` fetch it again by its digest.\n"
+        "JSON: {removed, bytes}.",
     )
 
 

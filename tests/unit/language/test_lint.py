@@ -62,6 +62,26 @@ def test_secrets_of_variables_are_not_in_the_file(tmp_path: Path) -> None:
     assert found(tmp_path, text, "secret-in-environment") == []
 
 
+@pytest.mark.parametrize(
+    ("environment", "columns"),
+    [
+        ("{A_TOKEN: '${P:-set}', B_TOKEN: x}", [50]),
+        ("['A_TOKEN=${P:-set}', B_TOKEN=x]", [40]),
+        ("{A_TOKEN: 'a$$b'}", [28]),
+        ("{A_TOKEN: x} # ${P}", [28]),
+    ],
+)
+def test_a_secret_beside_a_variable(environment: str, columns: list[int], tmp_path: Path) -> None:
+    text = f"services:\n  web:\n    image: x:1\n    environment: {environment}\n"
+    assert found(tmp_path, text, "secret-in-environment") == [(4, column) for column in columns]
+
+
+def test_a_secret_of_a_variable_merged_from_two_files(tmp_path: Path) -> None:
+    (tmp_path / "compose.override.yaml").write_text("services: {web: {environment: {C: d}}}\n")
+    text = file_of("environment: ['DB_PASSWORD=${P:-set}', 'A_TOKEN=x']")
+    assert found(tmp_path, text, "secret-in-environment") == [(3, 44)]
+
+
 def test_version(tmp_path: Path) -> None:
     text = "services: {web: {image: 'x:1'}}\n"
     assert found(tmp_path, "version: '3'\n" + text, "obsolete-version") == [(1, 1)]
