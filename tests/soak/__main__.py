@@ -23,7 +23,7 @@ from tests.conftest import Box, own_settings
 from tests.integration.crowds import PATIENCE, own
 from tests.integration.quickstart import free_port, get
 from tests.soak import work
-from tests.soak.measure import Series, not_flat, processes, sample, table
+from tests.soak.measure import OF_A_PROCESS, Series, not_flat, processes, sample, table
 from tests.soak.stacks import NAMES, SoakStack
 from tests.soak.work import Site
 
@@ -199,6 +199,8 @@ class Soak:
         if not self.kills and (now := processes(self.box)) != self.pids:
             self.wrong.append(f"processes of ours were replaced: {self.pids} became {now}")
         for quantity, series in self.series.items():
+            if self.kills and quantity.startswith(OF_A_PROCESS):
+                continue  # samples of processes of different ages tell nothing
             if why := not_flat(quantity, series):
                 self.wrong.append(why)
         for path in sorted(Path(self.box.settings.run).glob("*.log")):

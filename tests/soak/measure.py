@@ -22,6 +22,8 @@ ALLOWED = {"RSS": (1024, 4096), "PSS": (1024, 4096), "fds": (2, 2), "threads": (
 
 Memory differs by a heap's arenas and pages of a database; counts by what is kept in stock for the next containers.
 """
+OF_A_PROCESS = ("RSS", "PSS", "fds", "threads")
+"""Kinds of quantities that there are of each of our processes."""
 CAPS = {
     "size state.db": 24 * 1024, "size run.db": 12 * 1024, "size logs of ours": 2 * 1024,
     "rows events": 10_500, "rows build_cache": 1000,
