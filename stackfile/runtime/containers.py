@@ -336,6 +336,13 @@ class Containers:
         self._get(identity).streams.close_stdin()
         self._try(lambda: self._supervisor.drop(f"stdin/{identity}"))
 
+    def hold(self, identity: str, by: str, seconds: float) -> None:
+        """Move no output of a container for so long, or until `by` asks again; 0 lets it go on."""
+        streams = self._get(identity).streams
+        streams.hold(by, seconds)
+        if seconds > 0:
+            self._loop.later(seconds, streams.look_at_holds)
+
     def release(self, identity: str) -> None:
         """Forget a dead container. Idempotent; ConflictError (`already-running`) while it lives."""
         container = self._all.get(identity)

@@ -29,8 +29,10 @@ class Pair:
         self.log = log
         self.index = index
         self.generation = generation
+        self.closed = False
 
     def close(self) -> None:
+        self.closed = True
         os.close(self.log)
         os.close(self.index)
 

@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from stackfile.errors import KernelError
@@ -126,10 +126,11 @@ def _begun(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
 
 
 def _bytes(pair: Pair, record: Record) -> Iterator[tuple[int, bytes]]:
-    if record.lost:
+    """What a record tells of, until somebody closes the pair."""
+    if record.lost and not pair.closed:
         yield record.time_ns, pair.notice(record)
     offset, left = record.offset, record.length
-    while left > 0:
+    while left > 0 and not pair.closed:
         data = pair.read(offset, min(left, _PIECE))
         if not data:
             return
@@ -230,14 +231,21 @@ class LogFollower:
         stdout: bool = True,
         stderr: bool = True,
         from_start: bool = False,
-        keep_all: bool = False,
+        too_much: Callable[[LogFollower], None] | None = None,
     ) -> None:
-        """`from_start`: all of the log; `keep_all`: nothing is missed, whatever it costs in disk."""
+        """`from_start`: all of the log.
+
+        With `too_much` nothing is missed, until `give_up`: it is called when more is kept than a follower may keep,
+        again with each rotation, and has to see to it that `overdue` falls.
+        """
         os.makedirs(directory, mode=0o700, exist_ok=True)  # attached to before the container's first start
         self._directory = directory
         self._woken = asyncio.Event()
         self._finished = False
         self._closed = False
+        self._too_much = too_much
+        self._given = 0.0
+        """When the reader got what it has not come back from yet (monotonic); 0 while it waits for more."""
         self._watcher: Watcher | None = None
         self._watch = -1
         try:
@@ -247,12 +255,29 @@ class LogFollower:
         except KernelError:
             self._watcher = None  # the machine's limit of watches is reached: look often instead
         wanted = Query(stdout=stdout, stderr=stderr).streams
-        self._tails = [Tail(directory, stream, from_start, keep_all=keep_all) for stream in wanted]
+        self._tails = [Tail(directory, stream, from_start, keep_all=too_much is not None) for stream in wanted]
         self._ends = {tail.stream: tail.position for tail in self._tails}
 
     def history(self, query: Query) -> Iterator[Chunk]:
         """As `read_logs`, of what stood in the log when this follower was made."""
         return _read(self._directory, query, self._ends)
+
+    @property
+    def overdue(self) -> float:
+        """What is kept of rotated files, as a part of what a follower may keep; 0 once nothing more can come."""
+        return 0.0 if self._closed or self._finished else max(tail.overdue for tail in self._tails)
+
+    @property
+    def standing_still(self) -> float:
+        """Seconds for which the reader has not come back for more."""
+        return time.monotonic() - self._given if self._given else 0.0
+
+    def give_up(self) -> None:
+        """Keep no more than any follower may."""
+        self._too_much = None
+        for tail in self._tails:
+            tail.keep_all = False
+            tail.give_up()
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         while not self._is_closed():
@@ -261,10 +286,13 @@ class LogFollower:
             progress = False
             for chunk in self._new():
                 progress = True
+                self._given = time.monotonic()
                 yield chunk
+                self._given = 0.0
                 if self._is_closed():
                     return
             if progress:
+                await asyncio.sleep(0)  # a reader that never waits itself keeps nobody else from running
                 continue
             if last:
                 return
@@ -302,24 +330,34 @@ class LogFollower:
     def _is_closed(self) -> bool:
         return self._closed
 
-    def _wake(self) -> None:
-        for tail in self._tails:
-            tail.look()  # at once, however far behind the reader is
+    def _wake(self, appeared: bool) -> None:
+        if appeared:
+            self._look()
         self._woken.set()
+
+    def _look(self) -> None:
+        """After a rotation, at once, however far behind the reader is."""
+        found = [tail.look() for tail in self._tails]
+        if any(found) and self._too_much is not None and self.overdue > 1:
+            self._too_much(self)
 
     def _new(self) -> Iterator[Chunk]:
         """What is new in both streams, by time, a bounded amount at a time."""
-        taken: list[tuple[Record, int, Pair]] = []
+        self._look()
+        taken: list[tuple[Record, Tail, Pair]] = []
         for tail in self._tails:
-            tail.look()
-            taken += [(record, tail.stream, pair) for record, pair in tail.take(_PIECE)]
+            taken += [(record, tail, pair) for record, pair in tail.take(_PIECE)]
             if tail.missed:
-                yield Chunk(tail.stream, time.time_ns(), b"", tail.missed)
-                tail.missed = 0
+                missed, tail.missed = tail.missed, 0
+                yield Chunk(tail.stream, time.time_ns(), b"", missed)
         taken.sort(key=lambda each: each[0].time_ns)
-        for record, stream, pair in taken:
+        for record, tail, pair in taken:
+            left = record.length
             for time_ns, data in _bytes(pair, record):
-                yield Chunk(stream, time_ns, data)
+                left -= len(data)
+                yield Chunk(tail.stream, time_ns, data)
+            if pair.closed:
+                tail.missed += left  # given up while the reader was away
 
     async def _wait(self) -> None:
         try:

@@ -7,9 +7,9 @@ import os
 from stackfile.runtime.logindex import SIZE, index_name
 from stackfile.runtime.logpairs import Pair, Record, open_pairs
 
-_GONE_BYTES = 64 << 20
+GONE_BYTES = 64 << 20
 _GONE_PAIRS = 128
-"""What a follower may keep of files that a rotation has removed: as long as it has them open, the disk is not free."""
+"""What may be kept of files that a rotation has removed: as long as a follower has them open, the disk is not free."""
 
 Position = tuple[int, int]
 """Generation, and position in its index."""
@@ -19,17 +19,20 @@ class Tail:
     """Newer pairs are opened as they appear and kept, so that none is missed by a reader that is slow for a while.
 
     One that stands still would keep a log of any length on the disk: of what is rotated away only so much is kept,
-    the newest. `missed` counts the bytes that were given up just before what `take` gives next.
+    the newest, so that all who stand still keep the same. `missed` counts the bytes that were given up just before
+    what `take` gives next.
     """
 
     def __init__(self, directory: str, stream: int, from_start: bool, *, keep_all: bool = False) -> None:
-        """`keep_all`: give nothing up, whatever it costs."""
+        """`keep_all`: give nothing up while this is set."""
         self.stream = stream
         self.missed = 0
         self.keep_all = keep_all
         self._directory = directory
         self._pairs = open_pairs(directory, stream)
         self._position = SIZE
+        self._taken = 0
+        """End of what was taken of the pair that is read."""
         self._given_up = 0
         """Bytes between the pair that is read and the next one."""
         if not from_start and self._pairs:
@@ -37,11 +40,18 @@ class Tail:
                 pair.close()
             self._pairs = self._pairs[-1:]
             self._position = max(self._pairs[0].indexed(), SIZE)
+            self._taken = self._pairs[0].size()
 
     @property
     def position(self) -> Position:
         """Before a first file exists there is nothing before this position."""
         return (self._pairs[0].generation, self._position) if self._pairs else (0, SIZE)
+
+    @property
+    def overdue(self) -> float:
+        """What is kept of removed files, as a part of what may be: above 1 it is too much."""
+        gone = [pair for pair in self._pairs if pair.removed()]
+        return max(sum(pair.size() for pair in gone) / GONE_BYTES, len(gone) / _GONE_PAIRS) if len(gone) > 1 else 0.0
 
     def look(self) -> bool:
         """Open what a rotation (or the first byte) has made: whether there was something."""
@@ -61,35 +71,33 @@ class Tail:
         return current.st_ino != os.fstat(self._pairs[-1].index).st_ino
 
     def give_up(self) -> None:
-        """Let go of the oldest that are removed, but for the one that is being read."""
-        if self.keep_all:
-            return
-        gone = [pair for pair in self._pairs[1:] if pair.removed()]
-        size = sum(pair.size() for pair in gone)
-        while gone and (size > _GONE_BYTES or len(gone) > _GONE_PAIRS):
-            oldest = gone.pop(0)
-            size -= oldest.size()
-            self._given_up += oldest.size()
-            self._pairs.remove(oldest)
+        """Let go of the oldest that are removed, also of the one that is being read: who reads looks at `closed`."""
+        while not self.keep_all and self.overdue > 1:
+            oldest = self._pairs.pop(0)
+            self._given_up += max(oldest.size() - self._taken, 0)
+            self._taken = 0
+            self._position = SIZE
             oldest.close()
 
     def take(self, limit: int) -> list[tuple[Record, Pair]]:
         """Up to `limit` bytes' worth of new records, all of one pair."""
         taken: list[tuple[Record, Pair]] = []
         size = 0
+        self.missed += self._given_up
+        self._given_up = 0
         while self._pairs and size < limit:
             pair = self._pairs[0]
             end = pair.indexed()
             for record in pair.records(self._position, min(end, self._position + 64 * SIZE)):
                 taken.append((record, pair))
                 size += record.length
+                self._taken = record.offset + record.length
             if self._position < end:
                 self._position = min(end, self._position + 64 * SIZE)
             elif len(self._pairs) > 1 and not taken:
                 self._pairs.pop(0).close()
                 self._position = SIZE
-                self.missed += self._given_up
-                self._given_up = 0
+                self._taken = 0
             else:
                 break
         return taken

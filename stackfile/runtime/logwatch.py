@@ -9,9 +9,11 @@ from collections.abc import Callable
 from stackfile.errors import KernelError
 from stackfile.kernel import inotify
 
-_MASK = inotify.MODIFY | inotify.MOVED_TO | inotify.CREATE
+_APPEARED = inotify.MOVED_TO | inotify.CREATE
+_MASK = inotify.MODIFY | _APPEARED
 
-Wake = Callable[[], None]
+Wake = Callable[[bool], None]
+"""Called with whether there is a file of a new name, and not only more in one that was there."""
 
 _watchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = weakref.WeakKeyDictionary()
 
@@ -46,13 +48,14 @@ class Watcher:
 
     def _readable(self) -> None:
         changes = self._inotify.read()
+        woken: dict[int, bool] = {}
         if any(change.mask & inotify.OVERFLOW for change in changes):
-            woken = list(self._waiting)
-        else:
-            woken = list({change.watch for change in changes})
-        for watch in woken:
+            woken = dict.fromkeys(self._waiting, True)
+        for change in changes:
+            woken[change.watch] = woken.get(change.watch, False) or bool(change.mask & _APPEARED)
+        for watch, appeared in woken.items():
             for wake in tuple(self._waiting.get(watch, ())):
-                wake()
+                wake(appeared)
 
     def _close(self) -> None:
         _watchers.pop(self._loop, None)

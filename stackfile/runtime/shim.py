@@ -230,6 +230,10 @@ class Shim:
         self._containers.close_stdin(request["container"])
         client.send({"id": request["id"], "ok": None})
 
+    def _hold(self, client: Client, request: dict[str, Any], fds: list[int]) -> None:
+        self._containers.hold(request["container"], request["by"], request["seconds"])
+        client.send({"id": request["id"], "ok": None})
+
     def _release(self, client: Client, request: dict[str, Any], fds: list[int]) -> None:
         self._containers.release(request["container"])
         client.send({"id": request["id"], "ok": None})
@@ -244,6 +248,7 @@ _HANDLERS: dict[str, Callable[[Shim, Client, dict[str, Any], list[int]], None]] 
     "tty": Shim._tty,
     "stdin": Shim._stdin,
     "close_stdin": Shim._close_stdin,
+    "hold": Shim._hold,
     "release": Shim._release,
 }
 

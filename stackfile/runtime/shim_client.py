@@ -176,6 +176,13 @@ class ShimClient:
         """Let go of the shim's write end: end of file for the container once the caller has closed its own."""
         await self._call({"do": "close_stdin", "container": container})
 
+    async def hold(self, container: str, by: str, seconds: float) -> None:
+        """Move no output of a container for so long, or until `by` asks again; 0 lets it go on at once.
+
+        The container waits in write(2) once its pipes are full. A shim that takes over knows of no hold.
+        """
+        await self._call({"do": "hold", "container": container, "by": by, "seconds": seconds})
+
     async def release(self, container: str) -> None:
         """Forget a dead container: close and remove its FIFOs, drop what the supervisor holds. Idempotent."""
         await self._call({"do": "release", "container": container})

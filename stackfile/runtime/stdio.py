@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -52,7 +53,15 @@ class Pump:
         self._loop = loop
         self._source = source
         self._writer = writer
-        loop.add(source, self._ready)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Move what comes, also after `hold`."""
+        self._loop.add(self._source, self._ready)
+
+    def hold(self) -> None:
+        """Leave what comes where it is: who writes waits once the pipe is full."""
+        self._loop.remove(self._source)
 
     def _ready(self, events: int) -> None:
         if events & select.EPOLLIN:
@@ -90,7 +99,15 @@ class TerminalPump:
         self._read, self._write = pipe
         self._writer = writer
         os.set_blocking(master, False)
-        loop.add(master, self._ready)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Move what comes, also after `hold`."""
+        self._loop.add(self._master, self._ready)
+
+    def hold(self) -> None:
+        """Leave what comes where it is: who writes waits."""
+        self._loop.remove(self._master)
 
     def _ready(self, events: int) -> None:
         if not self._move():
@@ -151,6 +168,27 @@ class Streams:
     master: int = -1
     stdin: int = -1
     """Write end of the stdin FIFO; -1 when stdin is not open."""
+    _holds: dict[str, float] = field(default_factory=dict)
+    """Who holds the output back, and until when (monotonic)."""
+
+    def hold(self, by: str, seconds: float) -> None:
+        """Move no output for so long, unless `by` says something else before; 0 lets it go on.
+
+        A hold ends by itself, whatever became of who asked for it: no container waits for ever.
+        """
+        held = bool(self._holds)
+        self._holds.pop(by, None)
+        if seconds > 0:
+            self._holds[by] = time.monotonic() + seconds
+        if bool(self._holds) != held:
+            for pump in self.pumps:
+                pump.go_on() if held else pump.hold()
+
+    def look_at_holds(self) -> None:
+        """Those that are over by now are let go."""
+        now = time.monotonic()
+        for by in [by for by, until in self._holds.items() if until <= now]:
+            self.hold(by, 0)
 
     def drain(self) -> None:
         for pump in self.pumps:

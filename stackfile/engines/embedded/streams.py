@@ -7,8 +7,9 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 
-from stackfile.engines.embedded import readiness
+from stackfile.engines.embedded import names, readiness
 from stackfile.engines.embedded.core import Core
+from stackfile.engines.embedded.holding import Holding
 from stackfile.engines.embedded.launcher import log_directory
 from stackfile.engines.embedded.registry import Container
 from stackfile.engines.embedded.terminal import resize
@@ -166,17 +167,18 @@ class Streams:
     ) -> ContainerStreams:
         """Works before the start. ConflictError for a paused container.
 
-        A container never waits for who looks on: a client that is overtaken by the log's rotations is cut off. Who was
-        there before the start is what the container was started for (`run … | …`): all of its output is kept for it.
+        A container never waits for who looks on: a client that is overtaken by the log's rotations is cut off. For who
+        was there before the start it does, within bounds (`holding`).
         """
         if container.state.status == "paused":
             raise ConflictError("conflict", f"container {container.name} is paused", hint="unpause it first")
+        holding = None if container.alive else Holding(self._core.shim, container.id, names.new_id())
         follower = LogFollower(
             log_directory(self._core, container.id),
             stdout=stdout,
             stderr=stderr,
             from_start=logs,
-            keep_all=not container.alive,
+            too_much=None if holding is None else holding.begin,
         )
         return ContainerStreams(self._core, container, self._readers, stdin=stdin, follower=follower)
 

@@ -256,10 +256,45 @@ def test_a_follower_that_stands_still_lets_go_of_what_is_rotated_away(tmp_path: 
     assert kept < 150
     (gap,) = (number for number, chunk in enumerate(seen) if chunk.missed)
     given = [chunk.data for chunk in seen]
-    assert given[0] == b"begun" + lines[0]
-    assert given[1:gap] == lines[1:gap]
+    assert gap == 0
     assert given[gap + 1 :] == lines[gap + 1 - len(given) :]
     assert seen[gap].missed == sum(map(len, lines)) + 5 - sum(map(len, given))
+    source.close()
+
+
+def test_what_is_given_up_while_it_is_read_is_counted(tmp_path: Path) -> None:
+    """A reader that was told not to miss anything, until it stands still."""
+    source = Source(tmp_path, max_size=40, max_files=2)
+    lines = [b"line %04d\n" % number for number in range(1200)]
+    told = 0
+
+    def too_much(_: LogFollower) -> None:
+        nonlocal told
+        told += 1
+
+    async def run() -> list[Chunk]:
+        source.say(lines[0])
+        follower = LogFollower(str(tmp_path), from_start=True, too_much=too_much)
+        chunks = follower.chunks()
+        seen = [await anext(chunks)]
+        for line in lines[1:]:
+            source.say(line)
+            await asyncio.sleep(0)
+        assert follower.overdue > 1
+        assert follower.standing_still > 0
+        follower.give_up()
+        assert follower.overdue <= 1
+        follower.finish()
+        seen += [chunk async for chunk in chunks]
+        follower.close()
+        return seen
+
+    seen = asyncio.run(run())
+    assert told
+    (gap,) = (chunk for chunk in seen if chunk.missed)
+    assert seen[0].data == lines[0]
+    assert gap.missed == sum(map(len, lines)) - sum(len(chunk.data) for chunk in seen)
+    assert b"".join(lines).endswith(b"".join(chunk.data for chunk in seen[seen.index(gap) :]))
     source.close()
 
 
