@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stackfile.errors import ActionError, ConflictError
+from stackfile.errors import ActionError, ConflictError, NotFoundError
 from stackfile.model.stack import Mount, Resources, Ulimit
 from stackfile.runtime.instructions import BindMount
 from tests.conftest import own_settings
@@ -404,6 +404,26 @@ def test_exec_in_a_container_that_ended_while_nobody_watched(play: Callable[[Sce
             await box.exec("main", "true")
         assert gone.value.reason == "not-running"
         assert (await box.ended("main")).reason
+
+    play(scenario)
+
+
+def test_output_is_held_back_while_anybody_asks_for_it_and_never_for_ever(play: Callable[[Scenario], Any]) -> None:
+    async def scenario(box: Box) -> None:
+        await box.start("main", *script("mkfifo /fifo; read go </fifo; head -c 8000000 /dev/zero"))
+        identity = box.made["main"].container
+        await box.shim.hold(identity, "one", 1000)
+        await box.shim.hold(identity, "two", 0.01)
+        await box.shim.hold(identity, "three", 1000)
+        await box.shim.hold(identity, "three", 0)
+        await box.exec("main", "sh", "-c", "until test -p /fifo; do :; done; echo go >/fifo")
+        with pytest.raises(AssertionError, match="nothing happened"):
+            await box.until(lambda: (box.exits and box.exits[-1].exec_id == "") or box.output("main"), 1)
+        await box.shim.hold(identity, "one", 0.2)
+        assert (await box.ended("main")).status == 0
+        assert len(box.output("main")) == 8_000_000
+        with pytest.raises(NotFoundError):
+            await box.shim.hold("f" * 64, "one", 1)
 
     play(scenario)
 

@@ -70,7 +70,7 @@ def test_a_slow_client_holds_its_container_back_and_gets_everything() -> None:
             await made.container_start(identity)
             output = streams.output()
             digest, size = hashlib.sha256(), 0
-            first = await anext(output)  # type: ignore[call-overload]
+            first = await anext(output)
             digest.update(first.data)
             size += len(first.data)
             root = await _upper(made, identity)
@@ -79,7 +79,7 @@ def test_a_slow_client_holds_its_container_back_and_gets_everything() -> None:
             assert _deleted_bytes() < SIZE - (20 << 20)
             async with asyncio.timeout(PATIENCE):
                 while size < SIZE:
-                    chunk = await anext(output)  # type: ignore[call-overload]
+                    chunk = await anext(output)
                     digest.update(chunk.data)
                     size += len(chunk.data)
                 while not (root / "done").exists():
@@ -101,7 +101,7 @@ def test_a_client_that_stands_still_is_not_waited_for(monkeypatch: pytest.Monkey
             streams = await made.container_attach(identity, stdin=False)
             await made.container_start(identity)
             output = streams.output()
-            await anext(output)  # type: ignore[call-overload]
+            await anext(output)
             status = await asyncio.wait_for(made.container_wait(identity), PATIENCE)
             assert status.exit_code == 0
             with pytest.raises(ActionError) as told:
