@@ -22,6 +22,8 @@ from stackfile.provider.runner import StepRoot
 from stackfile.refusals import exhausted, refusal
 
 _SHELL = ("/bin/sh", "-ec")
+_LONGEST_LINE = 1 << 14
+"""Bytes of a line that goes on without an end, after which it is given in parts."""
 _KEPT_LINES = 20
 
 
@@ -117,6 +119,9 @@ class _Lines:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._say(line)
+        while len(self._rest) > _LONGEST_LINE:
+            self._say(self._rest[:_LONGEST_LINE])
+            self._rest = self._rest[_LONGEST_LINE:]
 
     def end(self) -> None:
         if self._rest:
