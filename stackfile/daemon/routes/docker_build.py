@@ -29,6 +29,8 @@ from stackfile.refusals import understood
 table = Table(DOCKER)
 _CHUNK = 1 << 20
 _NAME = "build"
+_WAITING, _LINE = 64 << 20, 256
+"""Bytes of output that wait for a slow client, and what a line costs beside its text."""
 
 
 @table.post("/build", stream=True)
@@ -45,9 +47,21 @@ async def build_image(call: Call) -> web.StreamResponse:
     quiet = call.flag("q")
     lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
+    omitted = waiting = 0
+
     def say(text: str) -> None:
-        if not quiet:
-            lines.put_nowait({"stream": text})
+        """A client that does not read misses lines, and is told how many; the build does not wait for it."""
+        nonlocal omitted, waiting
+        if quiet:
+            return
+        if waiting >= _WAITING:
+            omitted += 1
+            return
+        if omitted:
+            lines.put_nowait({"stream": f"[{omitted} lines of output were not read in time]\n"})
+            omitted = 0
+        waiting += len(text) + _LINE
+        lines.put_nowait({"stream": text})
 
     async def work() -> BuildResult:
         try:
@@ -64,11 +78,14 @@ async def build_image(call: Call) -> web.StreamResponse:
         except OSError as error:
             raise understood(error) from error
         finally:
+            if omitted:
+                lines.put_nowait({"stream": f"[{omitted} lines of output were not read in time]\n"})
             lines.put_nowait(None)
 
     task = asyncio.create_task(work())
     try:
         while (line := await lines.get()) is not None:
+            waiting = max(waiting - len(line["stream"]) - _LINE, 0)
             await _write(response, line)
         for line in _ending(await task, resource, quiet):
             await _write(response, line)
