@@ -60,7 +60,11 @@ async def _until_still(path: str) -> None:
     last: tuple[float, int] | None = None
     async with asyncio.timeout(PATIENCE):
         while True:
-            found = os.stat(path)
+            try:
+                found = os.stat(path)
+            except FileNotFoundError:  # between two names of a rotation
+                await asyncio.sleep(0.01)
+                continue
             now = (found.st_mtime, found.st_ino)
             if now == last:
                 return
