@@ -30,6 +30,8 @@ class Pair:
         self.index = index
         self.generation = generation
         self.closed = False
+        self.gap = 0
+        """Bytes that were rotated away between the pair before it and this one, about."""
 
     def close(self) -> None:
         self.closed = True

@@ -59,6 +59,9 @@ class Tail:
             return False
         newest = self._pairs[-1].generation if self._pairs else -1
         found = open_pairs(self._directory, self.stream, newest)
+        if self._pairs and found and found[0].generation > newest + 1:
+            # Removed before anybody looked. How long they were nobody knows: about as long as the one before them.
+            found[0].gap = (found[0].generation - newest - 1) * self._pairs[-1].size()
         self._pairs += found
         self.give_up()
         return bool(found)
@@ -73,18 +76,20 @@ class Tail:
     def give_up(self) -> None:
         """Let go of the oldest that are removed, also of the one that is being read: who reads looks at `closed`."""
         while not self.keep_all and self.overdue > 1:
-            oldest = self._pairs.pop(0)
-            self._given_up += max(oldest.size() - self._taken, 0)
-            self._taken = 0
-            self._position = SIZE
-            oldest.close()
+            self._given_up += max(self._pairs[0].size() - self._taken, 0)
+            self._next()
+
+    def _next(self) -> None:
+        """Go on with the next pair, and count what was rotated away before it."""
+        self._pairs.pop(0).close()
+        self._position, self._taken = SIZE, 0
+        self._given_up += self._pairs[0].gap if self._pairs else 0
 
     def take(self, limit: int) -> list[tuple[Record, Pair]]:
         """Up to `limit` bytes' worth of new records, all of one pair."""
         taken: list[tuple[Record, Pair]] = []
         size = 0
-        self.missed += self._given_up
-        self._given_up = 0
+        self._tell()
         while self._pairs and size < limit:
             pair = self._pairs[0]
             end = pair.indexed()
@@ -95,12 +100,15 @@ class Tail:
             if self._position < end:
                 self._position = min(end, self._position + 64 * SIZE)
             elif len(self._pairs) > 1 and not taken:
-                self._pairs.pop(0).close()
-                self._position = SIZE
-                self._taken = 0
+                self._next()
+                self._tell()
             else:
                 break
         return taken
+
+    def _tell(self) -> None:
+        self.missed += self._given_up
+        self._given_up = 0
 
     def close(self) -> None:
         for pair in self._pairs:

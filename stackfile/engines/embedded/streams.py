@@ -84,7 +84,7 @@ class ContainerStreams:
             if chunk.missed:
                 raise ActionError(
                     "limit-reached",
-                    f"this client read too slowly: {chunk.missed} bytes of {self._container.name}'s output are gone",
+                    f"about {chunk.missed} bytes of {self._container.name} are gone: this client read too slowly",
                     hint="`logs` shows what is kept",
                 )
             yield LogChunk(chunk.stream, chunk.time_ns, chunk.data)
@@ -255,7 +255,7 @@ async def _rest(follower: LogFollower, container: Container, query: LogQuery) ->
 def _missing(chunk: Chunk) -> LogChunk:
     """A line in the place of those that a reader has missed."""
     name = "stdout" if chunk.stream == STDOUT else "stderr"
-    text = f"stackfile: {chunk.missed} bytes of {name} are missing here: they were rotated away before they were read\n"
+    text = f"stackfile: about {chunk.missed} bytes of {name} are missing here: rotated away before they were read\n"
     return LogChunk(STDERR, chunk.time_ns, text.encode())
 
 

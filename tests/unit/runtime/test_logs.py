@@ -262,6 +262,31 @@ def test_a_follower_that_stands_still_lets_go_of_what_is_rotated_away(tmp_path: 
     source.close()
 
 
+@pytest.mark.parametrize("patient", [False, True])
+def test_what_nobody_has_opened_in_time_is_told(tmp_path: Path, patient: bool) -> None:
+    """The loop stands still for longer than a log keeps its files; also who is to miss nothing hears of it."""
+    source = Source(tmp_path, max_size=40, max_files=2)
+    lines = [b"line %04d\n" % number for number in range(100)]
+
+    async def run() -> list[Chunk]:
+        source.say(b"begun\n")
+        follower = LogFollower(str(tmp_path), from_start=True, too_much=(lambda _: None) if patient else None)
+        for line in lines:
+            source.say(line)
+        follower.finish()
+        seen = [chunk async for chunk in follower.chunks()]
+        follower.close()
+        return seen
+
+    seen = asyncio.run(run())
+    (gap,) = (number for number, chunk in enumerate(seen) if chunk.missed)
+    assert seen[0].data == b"begun\n"
+    assert b"".join(lines).endswith(b"".join(chunk.data for chunk in seen[gap:]))
+    whole, given = len(b"begun\n" + b"".join(lines)), sum(len(chunk.data) for chunk in seen)
+    assert seen[gap].missed == pytest.approx(whole - given, rel=0.25)
+    source.close()
+
+
 def test_what_is_given_up_while_it_is_read_is_counted(tmp_path: Path) -> None:
     """A reader that was told not to miss anything, until it stands still."""
     source = Source(tmp_path, max_size=40, max_files=2)
