@@ -19,6 +19,7 @@ _BY_CODE = {
 }
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_BLOCK = 4096
 _SYNCS = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 
 
@@ -72,15 +73,18 @@ def _known(error: sqlite3.Error, path: str) -> ActionError | None:
 
 
 def _better(number: int, path: str) -> int:
-    """SQLite calls many things an input or output error; the file system may tell which it is."""
+    """SQLite calls most refusals an input or output error; the file system says which it is, asked for a block more."""
     if number != errno.EIO:
         return number
+    directory = nearest(os.path.dirname(path))
     try:
-        state = os.statvfs(nearest(path))
-    except OSError:
-        return number
-    if state.f_flag & os.ST_RDONLY:
-        return errno.EROFS
-    if (state.f_blocks and not state.f_bavail) or (state.f_files and not state.f_favail):
-        return errno.ENOSPC
-    return number
+        probe = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(probe, bytes(_BLOCK), 0)
+        finally:
+            os.close(probe)
+        state = os.statvfs(directory)
+    except OSError as error:
+        return error.errno or number if refusal(error) else number
+    full = (state.f_blocks and not state.f_bavail) or (state.f_files and not state.f_favail)
+    return errno.ENOSPC if full else number

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -142,36 +142,65 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+
+
+class Writer:
+    """A process that stores a row for each line, and says how that went."""
+
+    def __init__(self, path: str) -> None:
+        command = [sys.executable, "-c", WRITER, path]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "open\n"
+
+    def ask(self, value: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{value}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    @contextmanager
+    def refused(self, calls: str, error: str) -> Iterator[None]:
+        """System calls fail, as they would on a disk that does not take anything."""
+        rule = ("-e", f"trace={calls}", "-e", f"inject={calls}:error={error}")
+        command = ["strace", "-p", str(self.process.pid), *rule]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as injector:
+            assert injector.stderr is not None
+            assert "attached" in injector.stderr.readline()
+            yield
+            injector.terminate()
+            injector.communicate()
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@needs_strace
 def test_after_a_failed_sync_nothing_is_believed(tmp_path: Path) -> None:
     """What the kernel dropped, a second fsync would not tell: only a new process reads what is really there."""
     path = str(tmp_path / "db")
-    command = [sys.executable, "-c", WRITER, path]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdin is not None
-        assert writer.stdout is not None
-
-        def ask(value: str) -> str:
-            assert writer.stdin is not None
-            assert writer.stdout is not None
-            writer.stdin.write(f"{value}\n")
-            writer.stdin.flush()
-            return writer.stdout.readline().strip()
-
-        assert writer.stdout.readline() == "open\n"
-        assert ask("before") == "stored"
-        fault = "inject=fsync,fdatasync:error=EIO"
-        strace = ["strace", "-p", str(writer.pid), "-e", "trace=fsync,fdatasync", "-e", fault]
-        with subprocess.Popen(strace, stderr=subprocess.PIPE, text=True) as injector:
-            assert injector.stderr is not None
-            assert "attached" in injector.stderr.readline()
-            assert ask("during") == "io-error"
-            injector.terminate()
-            injector.communicate()
-        assert ask("after") == "io-error"
-        writer.stdin.close()
+    with closing(Writer(path)) as writer:
+        assert writer.ask("before") == "stored"
+        with writer.refused("fsync,fdatasync", "EIO"):
+            assert writer.ask("during") == "io-error"
+        assert writer.ask("after") == "io-error"
     again = Database(path, ("CREATE TABLE a (x)",))
     assert again.one("SELECT x FROM a WHERE x = 'before'") == ("before",)
     with again.transaction(durable=True):
         again.execute("INSERT INTO a VALUES ('again')")
     again.close()
+
+
+@needs_strace
+def test_what_the_disk_says_is_told_where_sqlite_only_speaks_of_an_error(tmp_path: Path) -> None:
+    """A quota, and a file system that the kernel has made read-only while it is open (statvfs does not tell)."""
+    path = str(tmp_path / "db")
+    with closing(Writer(path)) as writer:
+        for error, reason in (("EDQUOT", "disk-full"), ("EROFS", "read-only"), ("EIO", "io-error")):
+            with writer.refused("pwrite64", error):
+                assert writer.ask("during") == reason
+            assert writer.ask(f"after {error}") == "stored"
+    with closing(sqlite3.connect(path)) as checking:
+        assert checking.execute("SELECT x FROM a").fetchall() == [("after EDQUOT",), ("after EROFS",), ("after EIO",)]

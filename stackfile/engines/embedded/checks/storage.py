@@ -11,6 +11,7 @@ from stackfile.engines.embedded.checks.row import OK, WARNING, Row, judged
 from stackfile.errors import KernelError
 from stackfile.images.snapshots import filesystem_type
 from stackfile.kernel.mounts import FileSystem
+from stackfile.refusals import understood
 from stackfile.settings import Settings
 
 _LOW_SPACE, _LOW_FILES = 1 << 30, 20_000
@@ -55,7 +56,11 @@ def _overlay(settings: Settings, root: str) -> Row:
     if not os.access(root, os.W_OK):
         status = WARNING
         return ("storage", status, f"{root} cannot be written", "look again as root, or put STACKFILE_ROOT elsewhere")
-    directory = tempfile.mkdtemp(prefix=".doctor-", dir=root)
+    try:
+        directory = tempfile.mkdtemp(prefix=".doctor-", dir=root)
+    except OSError as error:
+        known = understood(error)
+        return ("storage", WARNING, f"{root} cannot be written: {known}", known.hint)
     try:
         for name in ("lower", "upper", "work"):
             os.mkdir(f"{directory}/{name}")
