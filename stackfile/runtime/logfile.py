@@ -12,11 +12,14 @@ import time
 
 from stackfile.runtime.instructions import Logs
 from stackfile.runtime.logindex import HEADER, LOST, MAGIC, RECORD, SIZE, index_name, log_name
+from stackfile.runtime.logopened import opened
 
 _NONBLOCK = 2  # SPLICE_F_NONBLOCK
 _COPY = 1 << 16
 _TELL = 1.0
 """Seconds between two records of nothing but lost bytes."""
+_BEYOND = 256 << 20
+"""Bytes by which a file may exceed its size while those before it are not open to who is to miss nothing."""
 
 
 class LogWriter:
@@ -76,7 +79,7 @@ class LogWriter:
         self._offset += count
         try:
             self._record()
-            if self._offset >= self._logs.max_size:
+            if self._offset >= self._logs.max_size and self._may_rotate():
                 self._rotate()
         except OSError:
             return  # the next record covers these bytes; the next take opens what could not be made
@@ -158,6 +161,14 @@ class LogWriter:
             if not length & LOST:
                 return int(offset + length)
         return 0
+
+    def _may_rotate(self) -> bool:
+        """Whether everybody who is to miss nothing has opened what a rotation removes."""
+        removed = self._generation - self._logs.max_files + 1
+        if removed < 1 or self._offset >= self._logs.max_size + _BEYOND:
+            return True
+        told = opened(self._logs.directory, self._stream)
+        return told is None or told >= removed
 
     def _rotate(self) -> None:
         """current → .1 → .2 …; the oldest goes. Readers that have a file open keep it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from stackfile.runtime.logindex import SIZE, index_name
+from stackfile.runtime.logopened import Opened
 from stackfile.runtime.logpairs import Pair, Record, open_pairs
 
 GONE_BYTES = 64 << 20
@@ -24,11 +25,12 @@ class Tail:
     """
 
     def __init__(self, directory: str, stream: int, from_start: bool, *, keep_all: bool = False) -> None:
-        """`keep_all`: give nothing up while this is set."""
+        """`keep_all`: give nothing up while this is set; what a rotation would remove stays until it is open here."""
         self.stream = stream
         self.missed = 0
         self.keep_all = keep_all
         self._directory = directory
+        self._opened = _marker(directory, stream) if keep_all else None
         self._pairs = open_pairs(directory, stream)
         self._position = SIZE
         self._taken = 0
@@ -41,6 +43,7 @@ class Tail:
             self._pairs = self._pairs[-1:]
             self._position = max(self._pairs[0].indexed(), SIZE)
             self._taken = self._pairs[0].size()
+        self._tell_opened()
 
     @property
     def position(self) -> Position:
@@ -63,8 +66,13 @@ class Tail:
             # Removed before anybody looked. How long they were nobody knows: about as long as the one before them.
             found[0].gap = (found[0].generation - newest - 1) * self._pairs[-1].size()
         self._pairs += found
+        self._tell_opened()
         self.give_up()
         return bool(found)
+
+    def _tell_opened(self) -> None:
+        if self._opened is not None and self._pairs:
+            self._opened.tell(self._pairs[-1].generation)
 
     def _rotated(self) -> bool:
         try:
@@ -75,6 +83,8 @@ class Tail:
 
     def give_up(self) -> None:
         """Let go of the oldest that are removed, also of the one that is being read: who reads looks at `closed`."""
+        if self._opened is not None and not self.keep_all:
+            self._opened.close()
         while not self.keep_all and self.overdue > 1:
             self._given_up += max(self._pairs[0].size() - self._taken, 0)
             self._next()
@@ -111,6 +121,16 @@ class Tail:
         self._given_up = 0
 
     def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
         for pair in self._pairs:
             pair.close()
         self._pairs = []
+
+
+def _marker(directory: str, stream: int) -> Opened | None:
+    """None on a disk that takes none: then what was rotated away is told, as to anybody."""
+    try:
+        return Opened(directory, stream)
+    except OSError:
+        return None

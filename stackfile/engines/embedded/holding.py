@@ -6,8 +6,8 @@ read yet is kept, and where that is more than a follower may keep on the disk, t
 waits in write(2) once its pipes are full. A reader that is slow gets everything in this way; one that takes nothing
 for `PATIENCE` seconds stands still: it loses that right, the container goes on, and the client is told what is gone.
 
-What a hold rests on is that this process sees a rotation before the next ones have removed the file again. Where it
-does not (it had no turn while the shim moved `max-file` whole files), the client is told as well.
+The shim removes no file that such a client's follower has not opened (`runtime.logopened`), so that nothing is gone
+before this process had a turn to ask for a hold.
 
 The shim ends a hold after `_LEASE` seconds by itself, so a daemon that was killed or hangs stops no container.
 """

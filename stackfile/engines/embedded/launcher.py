@@ -153,14 +153,14 @@ class Launcher:
         _, allowed = devices.resolve(spec.devices)
         rules = devices.rules(allowed, spec.device_rules, privileged=spec.privileged)
         handle = self._core.cgroups.create(container.id, spec.resources, rules)
-        # Each part is a few milliseconds of system calls: others have their turn in between.
+        # Each part is a few milliseconds of system calls: others have their turn in between. From its place in the
+        # networks to `reachable` they have none, or a network could be removed from under it.
         await asyncio.sleep(0)
         published = self._ports.acquire(container, image)
         descriptor = self._namespaces.open(container)
         try:
             self._registry.place(container, published=published)
             self.write_etc(container)
-            await asyncio.sleep(0)
             instructions = self._compile(container, image, root, account, files, handle)
             if container.place.endpoints and descriptor is not None:
                 container.reachable = True

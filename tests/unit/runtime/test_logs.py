@@ -263,15 +263,15 @@ def test_a_follower_that_stands_still_lets_go_of_what_is_rotated_away(tmp_path: 
 
 
 @pytest.mark.parametrize("patient", [False, True])
-def test_what_nobody_has_opened_in_time_is_told(tmp_path: Path, patient: bool) -> None:
-    """The loop stands still for longer than a log keeps its files; also who is to miss nothing hears of it."""
+def test_a_loop_that_stands_still_for_longer_than_files_are_kept(tmp_path: Path, patient: bool) -> None:
+    """A follower is told of what nobody has opened in time; for one that is to miss nothing the files stay."""
     source = Source(tmp_path, max_size=40, max_files=2)
-    lines = [b"line %04d\n" % number for number in range(100)]
+    lines = [b"begun\n", *(b"line %04d\n" % number for number in range(100))]
 
     async def run() -> list[Chunk]:
-        source.say(b"begun\n")
+        source.say(lines[0])
         follower = LogFollower(str(tmp_path), from_start=True, too_much=(lambda _: None) if patient else None)
-        for line in lines:
+        for line in lines[1:]:
             source.say(line)
         follower.finish()
         seen = [chunk async for chunk in follower.chunks()]
@@ -279,11 +279,29 @@ def test_what_nobody_has_opened_in_time_is_told(tmp_path: Path, patient: bool) -
         return seen
 
     seen = asyncio.run(run())
-    (gap,) = (number for number, chunk in enumerate(seen) if chunk.missed)
-    assert seen[0].data == b"begun\n"
-    assert b"".join(lines).endswith(b"".join(chunk.data for chunk in seen[gap:]))
-    whole, given = len(b"begun\n" + b"".join(lines)), sum(len(chunk.data) for chunk in seen)
-    assert seen[gap].missed == pytest.approx(whole - given, rel=0.25)
+    given = b"".join(chunk.data for chunk in seen)
+    missed = sum(chunk.missed for chunk in seen)
+    if patient:
+        assert (given, missed) == (b"".join(lines), 0)
+        source.say(b"the next is rotated again\n")
+        source.say(b"and is short\n")
+        assert (tmp_path / "stdout.log").stat().st_size < 40
+        assert not list(tmp_path.glob("opened-*"))
+    else:
+        (gap,) = (number for number, chunk in enumerate(seen) if chunk.missed)
+        assert seen[0].data == lines[0]
+        assert b"".join(lines).endswith(b"".join(chunk.data for chunk in seen[gap:]))
+        assert missed == pytest.approx(len(b"".join(lines)) - len(given), rel=0.25)
+    source.close()
+
+
+def test_a_killed_followers_marker_keeps_nothing(tmp_path: Path) -> None:
+    source = Source(tmp_path, max_size=40, max_files=2)
+    (tmp_path / "opened-1-0123").write_text("0")
+    for number in range(50):
+        source.say(b"line %04d\n" % number)
+    assert (tmp_path / "stdout.log").stat().st_size <= 50
+    assert not list(tmp_path.glob("opened-*"))
     source.close()
 
 
