@@ -97,31 +97,56 @@ def _record(offset: int, length: int, time_ns: int) -> Record:
     return Record(offset, 0, time_ns, length ^ LOST) if length & LOST else Record(offset, length, time_ns)
 
 
-def open_pairs(directory: str, stream: int, after: int = -1) -> list[Pair]:
-    """Pairs of a stream whose generation is above `after`, oldest first. The caller closes them."""
+def open_pairs(directory: str, stream: int) -> list[Pair]:
+    """Pairs of a stream, oldest first. The caller closes them."""
+    return _find(directory, stream, -1)[0]
+
+
+def newer_pairs(directory: str, stream: int, after: int, *, final: bool) -> list[Pair]:
+    """Pairs of a stream whose generation is above `after`, oldest first. The caller closes them.
+
+    What is missing between `after` and the first of them is gone for good. While a rotation goes on that is not known:
+    then there are none yet, unless this is the `final` look (one that was cut short by a kill stays as it is).
+    """
+    found, complete = _find(directory, stream, after)
+    if complete or final or not found or found[0].generation == after + 1:
+        return found
+    for pair in found:
+        pair.close()
+    return []
+
+
+def _find(directory: str, stream: int, after: int) -> tuple[list[Pair], bool]:
+    """(pairs above `after`, whether those are all)."""
     found: dict[int, Pair] = {}
+    complete = False
     for attempt in range(_ATTEMPTS):
         complete = _collect(directory, stream, after, found, last=attempt == _ATTEMPTS - 1)
         if complete:
             break
-    return [found[generation] for generation in sorted(found)]
+    return [found[generation] for generation in sorted(found)], complete
 
 
 def _collect(directory: str, stream: int, after: int, found: dict[int, Pair], *, last: bool) -> bool:
-    """Open what is there. False when a rotation came between (the caller tries again)."""
+    """Open what is there. False when a rotation came between (the caller tries again), or was cut short by a kill."""
     number = 0
+    complete = True
     while True:
         try:
             pair = _open(directory, stream, number, last=last)
         except FileNotFoundError:
             # Between two renames of a rotation a number is missing; the next one then exists.
-            return not os.path.exists(f"{directory}/{index_name(stream, number + 1)}")
+            if not os.path.exists(f"{directory}/{index_name(stream, number + 1)}"):
+                return complete
+            pair = None
         if pair is None:
-            return False
+            complete = False
+            number += 1
+            continue
         if pair.generation <= after or pair.generation in found:
             pair.close()
             if pair.generation <= after:
-                return True
+                return complete
         else:
             found[pair.generation] = pair
         number += 1

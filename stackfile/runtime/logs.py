@@ -337,7 +337,7 @@ class LogFollower:
 
     def _look(self) -> None:
         """After a rotation, at once, however far behind the reader is."""
-        found = [tail.look() for tail in self._tails]
+        found = [tail.look(final=self._finished) for tail in self._tails]
         if any(found) and self._too_much is not None and self.overdue > 1:
             self._too_much(self)
 

@@ -6,7 +6,7 @@ import os
 
 from stackfile.runtime.logindex import SIZE, index_name
 from stackfile.runtime.logopened import Opened
-from stackfile.runtime.logpairs import Pair, Record, open_pairs
+from stackfile.runtime.logpairs import Pair, Record, newer_pairs, open_pairs
 
 GONE_BYTES = 64 << 20
 _GONE_PAIRS = 128
@@ -56,15 +56,16 @@ class Tail:
         gone = [pair for pair in self._pairs if pair.removed()]
         return max(sum(pair.size() for pair in gone) / GONE_BYTES, len(gone) / _GONE_PAIRS) if len(gone) > 1 else 0.0
 
-    def look(self) -> bool:
-        """Open what a rotation (or the first byte) has made: whether there was something."""
+    def look(self, *, final: bool = False) -> bool:
+        """Open what a rotation (or the first byte) has made: whether there was something. `final`: nothing comes after."""
         if self._pairs and not self._rotated():
             return False
-        newest = self._pairs[-1].generation if self._pairs else -1
-        found = open_pairs(self._directory, self.stream, newest)
-        if self._pairs and found and found[0].generation > newest + 1:
-            # Removed before anybody looked. How long they were nobody knows: about as long as the one before them.
-            found[0].gap = (found[0].generation - newest - 1) * self._pairs[-1].size()
+        newest = self._pairs[-1].generation if self._pairs else 0
+        found = newer_pairs(self._directory, self.stream, newest, final=final)
+        if found and found[0].generation > newest + 1:
+            # Removed before anybody looked. How long they were nobody knows: about as long as one next to them.
+            gap = (found[0].generation - newest - 1) * (self._pairs or found)[-1].size()
+            found[0].gap, self._given_up = (gap, self._given_up) if self._pairs else (0, gap)
         self._pairs += found
         self._tell_opened()
         self.give_up()

@@ -295,6 +295,28 @@ def test_a_loop_that_stands_still_for_longer_than_files_are_kept(tmp_path: Path,
     source.close()
 
 
+def test_a_rotation_under_way_hides_no_file(tmp_path: Path) -> None:
+    """The writer stands still, or was killed, between two renames."""
+    source = Source(tmp_path, max_size=40, max_files=3)
+
+    async def run() -> list[bytes]:
+        source.say(b"x" * 40)
+        follower = LogFollower(str(tmp_path), from_start=True)
+        chunks = follower.chunks()
+        seen = [(await anext(chunks)).data]
+        source.say(b"y" * 40)
+        source.say(b"z")
+        for name in ("stdout.log", "stdout.idx"):
+            os.rename(tmp_path / f"{name}.1", tmp_path / f"{name}.2")
+        follower.finish()
+        seen += [chunk.data async for chunk in chunks]
+        follower.close()
+        return seen
+
+    assert asyncio.run(run()) == [b"x" * 40, b"y" * 40, b"z"]
+    source.close()
+
+
 def test_a_killed_followers_marker_keeps_nothing(tmp_path: Path) -> None:
     source = Source(tmp_path, max_size=40, max_files=2)
     (tmp_path / "opened-1-0123").write_text("0")
