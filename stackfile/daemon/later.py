@@ -13,7 +13,7 @@ from importlib import import_module
 _MODULES = ("stackfile.registry.repository", "stackfile.registry.session", "stackfile.registry.resolve")
 """requests comes with them, 0.14 s: for pulls alone."""
 _CODECS = ("idna", "utf-16-be", "unicode_escape")
-_LULL = 1.0
+_LULL = 3.0
 """Seconds for the command that has started us."""
 
 

@@ -57,7 +57,7 @@ class Tail:
         return max(sum(pair.size() for pair in gone) / GONE_BYTES, len(gone) / _GONE_PAIRS) if len(gone) > 1 else 0.0
 
     def look(self, *, final: bool = False) -> bool:
-        """Open what a rotation (or the first byte) has made: whether there was something. `final`: nothing comes after."""
+        """Open what a rotation (or the first byte) has made: whether there was something. `final`: the last look."""
         if self._pairs and not self._rotated():
             return False
         newest = self._pairs[-1].generation if self._pairs else 0

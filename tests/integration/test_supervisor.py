@@ -62,7 +62,7 @@ def test_a_new_shim_takes_containers_over(play: Callable[[Scenario], Any]) -> No
         end = await box.ended("live")
         assert (end.status, end.known, end.pid) == (6, True, started.pid)
         assert box.output("live") == "before\nafter\n"
-        assert box.supervisor.exits() == []
+        await box.until(lambda: box.supervisor.exits() == [])
 
     play(scenario)
 
