@@ -46,6 +46,7 @@ class Session:
         self._resize = resize
         self._keys = KeyMatcher(detach_keys) if stream.tty else None
         self._detached = False
+        self._changed = self._telling = False
 
     def run(self) -> bool:
         """Returns True when the user detached, False when the output ended. The terminal is as before then."""
@@ -125,14 +126,19 @@ class Session:
             connection.shutdown(socket.SHUT_RD)
 
     def _resized(self, number: int = 0, frame: FrameType | None = None) -> None:
-        rows, columns = terminal.size()
-        if not rows:
-            return
-        try:
-            self._resize(rows, columns)
-        except StackfileError:
-            # It has just ended, or has not quite begun: then a size does not matter.
-            pass
+        """A handler of signals: what changes while a request is under way is told by a request after it."""
+        self._changed = True
+        while self._changed and not self._telling:
+            self._telling, self._changed = True, False
+            try:
+                rows, columns = terminal.size()
+                if rows:
+                    self._resize(rows, columns)
+            except StackfileError:
+                # It has just ended, or has not quite begun: then a size does not matter.
+                pass
+            finally:
+                self._telling = False
 
 
 @contextmanager

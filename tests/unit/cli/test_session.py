@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from stackfile.api import Hijacked
+from stackfile.cli import terminal
 from stackfile.cli.session import Session, proxied
 from stackfile.errors import ActionError, EngineError
 
@@ -92,3 +93,27 @@ def test_a_daemon_that_is_killed_is_the_end_of_the_output(capfdbinary: pytest.Ca
         with pytest.raises(EngineError) as caught:
             stream.status()
     assert caught.value.reason == "engine-unreachable"
+
+
+def test_sizes_that_change_while_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request at a time, and the last size is told last."""
+    size = (30, 100)
+    told: list[tuple[int, int]] = []
+    under_way = False
+
+    def resize(rows: int, columns: int) -> None:
+        nonlocal size, under_way
+        assert not under_way
+        under_way = True
+        if len(told) < 5:
+            size = (31 + len(told), 100)
+            os.kill(os.getpid(), signal.SIGWINCH)
+        told.append((rows, columns))
+        under_way = False
+
+    monkeypatch.setattr(terminal, "size", lambda: size)
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with Hijacked(ours, ours.makefile("rb"), tty=True) as stream:
+        assert Session(stream, stdin=False, resize=resize, detach_keys=b"").run() is False
+    assert told == [(30, 100), *((31 + number, 100) for number in range(5))]
