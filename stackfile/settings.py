@@ -82,9 +82,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values["registry_ca"] = (
         values["registry_ca"] or source.get("REQUESTS_CA_BUNDLE") or source.get("SSL_CERT_FILE") or ""
     )
-    for name in ("root", "run", "init"):
-        if name == "init" and not values[name]:
-            continue
+    for name in filter(values.get, ("root", "run", "init")):
         if not values[name].startswith("/"):
             raise UsageError("bad-setting", f"{name} must be an absolute path, not {values[name]!r}")
         values[name] = os.path.normpath(values[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from collections.abc import Sequence as Files
+from collections.abc import Sequence as SequenceType
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -113,7 +113,7 @@ class Pipeline:
         trees = [self._interpolated(file, *pair) for file, pair in zip(files, parsed, strict=True)]
         return self._joined(files, trees, self.directory)
 
-    def _joined(self, files: Files[SourceFile], trees: Files[Mapping], directory: str) -> Mapping:
+    def _joined(self, files: SequenceType[SourceFile], trees: SequenceType[Mapping], directory: str) -> Mapping:
         """Files merged one over the other, each with what it extends and includes."""
         result: Node | None = None
         for file, tree in zip(files, trees, strict=True):
@@ -126,7 +126,7 @@ class Pipeline:
         assert isinstance(result, Mapping)
         return result
 
-    def _define_name(self, trees: Files[Mapping]) -> None:
+    def _define_name(self, trees: SequenceType[Mapping]) -> None:
         """COMPOSE_PROJECT_NAME is a variable of the files. A name that is none is told later, when all are merged."""
         named = [tree for tree in trees if "name" in tree.entries][-1:] or trees[-1:]
         top = Mapping({}, {}, named[0].place)

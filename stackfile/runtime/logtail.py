@@ -64,8 +64,9 @@ class Tail:
         found = newer_pairs(self._directory, self.stream, newest, final=final)
         if found and found[0].generation > newest + 1:
             # Removed before anybody looked. How long they were nobody knows: about as long as one next to them.
-            gap = (found[0].generation - newest - 1) * (self._pairs or found)[-1].size()
-            found[0].gap, self._given_up = (gap, self._given_up) if self._pairs else (0, gap)
+            found[0].gap = (found[0].generation - newest - 1) * (self._pairs or found)[-1].size()
+            if not self._pairs:
+                self._given_up = found[0].gap
         self._pairs += found
         self._tell_opened()
         self.give_up()

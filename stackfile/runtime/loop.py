@@ -6,6 +6,7 @@ import select
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 _TICK = 0.02
 
@@ -51,7 +52,7 @@ class Loop:
             for fd, events in self._epoll.poll(self._pause()):
                 callback = self._callbacks.get(fd)  # an earlier callback may have removed it
                 if callback is not None:
-                    self._guarded(callback, events)
+                    self._guarded(partial(callback, events))
             if self._ticks:
                 self._ticks = [tick for tick in self._ticks if tick()]
             if self._timers:
@@ -68,13 +69,13 @@ class Loop:
         due = [callback for when, callback in self._timers if when <= now]
         self._timers = [timer for timer in self._timers if timer[0] > now]
         for callback in due:
-            callback()
+            self._guarded(callback)
 
     @staticmethod
-    def _guarded(callback: Callback, events: int) -> None:
+    def _guarded(callback: Callable[[], None]) -> None:
         """A fault in one container's handling must not reach the others: it is written to the log."""
         try:
-            callback(events)
+            callback()
         except Exception:
             traceback.print_exc()
 

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -45,48 +45,29 @@ async def build_image(call: Call) -> web.StreamResponse:
     dockerfile.parse(build.text, build.dockerfile)
     response = await responses.stream(call.request, "application/json")
     quiet = call.flag("q")
-    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-
-    omitted = waiting = 0
-
-    def say(text: str) -> None:
-        """A client that does not read misses lines, and is told how many; the build does not wait for it."""
-        nonlocal omitted, waiting
-        if quiet:
-            return
-        if waiting >= _WAITING:
-            omitted += 1
-            return
-        if omitted:
-            lines.put_nowait({"stream": f"[{omitted} lines of output were not read in time]\n"})
-            omitted = 0
-        waiting += len(text) + _LINE
-        lines.put_nowait({"stream": text})
+    lines = _Lines(quiet)
 
     async def work() -> BuildResult:
         try:
             if call.flag("pull"):
-                await _pull(call, build, credentials, say)
+                await _pull(call, build, credentials, lines.say)
             return await call.services.engine.image_build(
                 {_NAME: resource},
                 _NAME,
                 no_cache=call.flag("nocache"),
-                progress=lambda text: say(f"{text}\n"),
-                report=lambda step: say(_step(step)),
+                progress=lambda text: lines.say(f"{text}\n"),
+                report=lambda step: lines.say(_step(step)),
                 credentials=credentials,
             )
         except OSError as error:
             raise understood(error) from error
         finally:
-            if omitted:
-                lines.put_nowait({"stream": f"[{omitted} lines of output were not read in time]\n"})
-            lines.put_nowait(None)
+            lines.end()
 
     task = asyncio.create_task(work())
     try:
-        while (line := await lines.get()) is not None:
-            waiting = max(waiting - len(line["stream"]) - _LINE, 0)
-            await _write(response, line)
+        async for text in lines:
+            await _write(response, {"stream": text})
         for line in _ending(await task, resource, quiet):
             await _write(response, line)
     except StackfileError as error:
@@ -98,6 +79,43 @@ async def build_image(call: Call) -> web.StreamResponse:
         with suppress(asyncio.CancelledError, StackfileError):
             await task
     return response
+
+
+class _Lines:
+    """Output on its way to a client. One that does not read misses lines, and is told how many; nobody waits for it."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._waiting = self._omitted = 0
+
+    def say(self, text: str) -> None:
+        if self._quiet:
+            return
+        if self._waiting >= _WAITING:
+            self._omitted += 1
+            return
+        self._tell_omitted()
+        self._put(text)
+
+    def end(self) -> None:
+        self._tell_omitted()
+        self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Until `end`."""
+        while (text := await self._queue.get()) is not None:
+            self._waiting -= len(text) + _LINE
+            yield text
+
+    def _put(self, text: str) -> None:
+        self._waiting += len(text) + _LINE
+        self._queue.put_nowait(text)
+
+    def _tell_omitted(self) -> None:
+        if self._omitted:
+            self._put(f"[{self._omitted} lines of output were not read in time]\n")
+            self._omitted = 0
 
 
 async def _pull(call: Call, build: Build, credentials: Mapping[str, RegistryAuth], say: Callable[[str], None]) -> None:

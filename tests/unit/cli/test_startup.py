@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.unit.imported import imported
 
 HEAVY = {"yaml", "jinja2", "networkx", "aiohttp", "asyncio", "jsonschema", "requests", "argparse", "pyroute2"}
-
-
-def imported(code: str) -> set[str]:
-    shown = subprocess.run(
-        [sys.executable, "-I", "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    return set(shown.stdout.split("\n")[-2].split())
 
 
 def test_version_imports_next_to_nothing() -> None:

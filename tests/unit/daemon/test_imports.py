@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.unit.imported import imported
 
 PROGRAMS = {
     "daemon": "import stackfile.daemon.later as later, stackfile.daemon.__main__ as d; d.routes.find(); later._load()",
@@ -22,13 +21,6 @@ HEAVY = USERS | {"aiohttp", "asyncio", "networkx", "requests", "pyroute2", "sqli
     [("daemon", USERS), ("shim", HEAVY), ("resolver", HEAVY - {"asyncio"}), ("supervisor", HEAVY | {"subprocess"})],
 )
 def test_only_what_it_needs(program: str, refused: set[str]) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-I", "-c", f"{PROGRAMS[program]}\nimport sys\nprint(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    modules = set(shown.stdout.split())
+    modules = imported(PROGRAMS[program])
     assert not modules & refused
     assert not {"stackfile.cli", "stackfile.api"} & modules
