@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from weakref import WeakValueDictionary
 
 from stackfile.build import state as states
 from stackfile.build.cache import BuildCache
@@ -32,6 +33,7 @@ class Builder:
         self._pool = pool
         self._cache = BuildCache(images.rows)
         self._locks: dict[str, Turn] = {}
+        self._making: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self.pull: Pull | None = None
         """Gets an image that a build stands on and that is not here; set by who can."""
 
@@ -109,6 +111,7 @@ class Builder:
             no_cache=no_cache,
             pull=self.pull,
             locks=self._locks,
+            making=self._making,
         )
 
     def _evaluation(self, image: ImageResource, state: State | None, steps: tuple[StepStatus, ...]) -> BuildEvaluation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -20,7 +20,7 @@ from stackfile.build.host.tree import HostTree
 from stackfile.build.layer import Ground, Made
 from stackfile.build.state import State
 from stackfile.build.steps import REGISTRY
-from stackfile.build.steps.base import Inputs, Instruction
+from stackfile.build.steps.base import PATIENCE, Inputs, Instruction
 from stackfile.errors import NotFoundError
 from stackfile.images import documents
 from stackfile.images.layers import Layer
@@ -59,6 +59,8 @@ class Solver:
     """Stages of the same Dockerfile, by their keys."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     locks: dict[str, Turn] = field(default_factory=dict)
+    making: MutableMapping[str, Turn] = field(default_factory=dict)
+    """Of steps that are being made, by their keys: two builds at once would make two layers, of different times."""
     report: Report | None = None
     pull: Pull | None = None
     _checked: set[str] = field(default_factory=set)
@@ -102,13 +104,23 @@ class Solver:
             if self.progress is None:
                 self._tell(step, index, reason, key)
                 return None
-            made = await self._make(instruction, step, state, key)
+            made = await self._made(instruction, step, state, key)
         elif instruction.makes_layer:
             reason = ""
         self.made.append(made)
         self._note(place, last, inputs)
         self._tell(step, index, reason, key)
         return self._after(instruction, step, state, made)
+
+    async def _made(self, instruction: Instruction, step: Step, state: State, key: str) -> Made:
+        """The layer of a step, made here or by another build that makes it now. Raises ActionError (`timeout`) too."""
+        assert self.progress is not None
+        if self.no_cache:
+            return await self._make(instruction, step, state, key)
+        turn = self.making.setdefault(key, Turn())
+        text = f"{step.kind} {instruction.text(step)}"
+        async with turn.take("another build's step", text, patience=PATIENCE, told=self.progress):
+            return self._known(key) or await self._make(instruction, step, state, key)
 
     async def _make(self, instruction: Instruction, step: Step, state: State, key: str) -> Made:
         assert self.progress is not None

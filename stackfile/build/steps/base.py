@@ -17,6 +17,8 @@ from stackfile.provider.runner import StepRunner
 from stackfile.turns import Turn
 
 T = TypeVar("T")
+PATIENCE = 3600.0
+"""Seconds to wait for what another step has for itself: a compilation takes its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

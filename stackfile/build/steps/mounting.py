@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from stackfile.build.sources import ContextSources, ImageSources
-from stackfile.build.steps.base import Workshop
+from stackfile.build.steps.base import PATIENCE, Workshop
 from stackfile.errors import ActionError
 from stackfile.images import copytree
 from stackfile.images.view import MergedView, absolute
@@ -23,9 +23,6 @@ from stackfile.model.patterns import normal
 from stackfile.model.stack import Mount, RunMount, Step
 from stackfile.provider.engine import Progress
 from stackfile.turns import Turn
-
-_PATIENCE = 3600.0
-"""Seconds to wait for a cache that another step has for itself: a compilation takes its time."""
 
 
 def inputs(step: Step, workshop: Workshop) -> Iterator[tuple[str, str]]:
@@ -64,7 +61,7 @@ async def exclusive(step: Step, doing: str, workshop: Workshop, progress: Progre
     async with AsyncExitStack() as stack:
         for identity in wanted:  # sorted, or two steps could wait for each other
             turn = workshop.locks.setdefault(identity, Turn())
-            await stack.enter_async_context(turn.take(f"cache {identity}", doing, patience=_PATIENCE, told=progress))
+            await stack.enter_async_context(turn.take(f"cache {identity}", doing, patience=PATIENCE, told=progress))
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -238,6 +239,25 @@ def test_run(bench: Workbench) -> None:
     other = (*steps[:1], Step(kind="arg", mapping={"V": "2", "A": "arg"}), *steps[2:])
     assert bench.reasons(image("one", *other)) == ["", "argument V changed", "", "", "", "environment V changed"]
     assert os.listdir(bench.images.paths.temporary) == []
+
+
+def test_builds_at_once_make_a_step_once(bench: Workbench) -> None:
+    """Its layer has the time at which it was made: two would be two images."""
+
+    def effect(upper: Path) -> int:
+        (upper / "made").write_text(f"by call {len(bench.runner.calls)}")
+        return 0
+
+    bench.runner.effect = effect
+    same = [image(name, base_step(bench), run("make it")) for name in ("one", "two", "three")]
+
+    async def at_once() -> set[str]:
+        builds = (bench.builder.build({each.name: each}, each.name, progress=bench.lines.append) for each in same)
+        return {built.image for built in await asyncio.gather(*builds)}
+
+    assert len(asyncio.run(at_once())) == 1
+    assert len(bench.runner.calls) == 1
+    assert any(line.startswith("waiting for another build's step: run make it") for line in bench.lines)
 
 
 def test_run_in_another_shell(bench: Workbench) -> None:
