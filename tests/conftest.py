@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from stackfile.kernel.namespace import fresh
 from stackfile.kernel.process import is_alive
 from stackfile.settings import Settings
 from stackfile.supervisor import record
@@ -177,6 +178,17 @@ class Box:
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             if f"{self.directory}/" in line:
                 yield f"mount {line}"
+
+
+@pytest.fixture
+def apart() -> Iterator[None]:
+    """The test in a network namespace of its own, for what tampers with bridges: engines of other tests would take
+    them for somebody's who relies on forwarding, and leave it on for good. Name it before what starts an engine.
+    """
+    with fresh() as netns:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield
+    os.close(netns)
 
 
 @pytest.fixture

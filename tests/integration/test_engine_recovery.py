@@ -36,6 +36,7 @@ from stackfile.supervisor.client import Supervisor
 from tests.integration.engines import Roots, busybox, empty, engine, logs, run, spec
 from tests.integration.test_engine_containers import exec_output, started
 from tests.integration.test_engine_resources import SERVE, answers, ask, free_port, service
+from tests.kill.wreck import links
 from tests.leaks import Watch, leaked
 
 pytestmark = pytest.mark.root
@@ -207,6 +208,7 @@ def foreign(roots: Roots) -> Iterator[None]:
         assert all(there), there
 
 
+@pytest.mark.usefixtures("apart")
 def test_what_nobody_knows_is_released(roots: Roots) -> None:
     program = roots.directory / "init"
     program.write_text(INIT)
@@ -283,6 +285,7 @@ def test_a_second_daemon_is_refused(roots: Roots) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_reboot_starts_again_by_policy_and_in_order() -> None:
     roots = Roots()
 
@@ -331,9 +334,8 @@ def test_a_reboot_starts_again_by_policy_and_in_order() -> None:
 
 
 def wipe_network(roots: Roots) -> None:
-    for name in os.listdir("/sys/class/net"):
-        if name.startswith(roots.settings.bridge_prefix):
-            subprocess.run(["ip", "link", "del", name], check=True)
+    for name in links(roots.settings.bridge_prefix):
+        subprocess.run(["ip", "link", "del", name], check=False)  # with one of a pair both go
     subprocess.run(["nft", "delete", "table", "inet", roots.settings.nft_table], check=False, capture_output=True)
     subprocess.run(["nft", "delete", "table", "ip", roots.settings.nft_table], check=False, capture_output=True)
 

@@ -182,6 +182,7 @@ def tamper_with_kernel(box: Box) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.usefixtures("apart")
 def test_every_fault_is_named_and_mended(box: Box) -> None:
     up(box)
     assert faults(box, code=0) == {}

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -20,10 +21,9 @@ _PATIENCE = 60.0
 def wreck(settings: Settings) -> None:
     """End everything of an engine at once, and take from the kernel and the run root what ends with a machine."""
     end([*processes(settings), *containers(settings)])
-    for name in os.listdir("/sys/class/net"):
-        if name.startswith(settings.bridge_prefix):
-            # The kernel is about to delete those of ended namespaces itself.
-            subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+    for name in links(settings.bridge_prefix):
+        # The kernel is about to delete those of ended namespaces itself.
+        subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
     for family in ("inet", "ip"):
         subprocess.run(["nft", "delete", "table", family, settings.nft_table], check=False, capture_output=True)
     for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
@@ -35,6 +35,11 @@ def wreck(settings: Settings) -> None:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
     shutil.rmtree(settings.run, ignore_errors=True)
+
+
+def links(prefix: str) -> list[str]:
+    """Names of the interfaces of this network namespace that begin so (/sys has those of the one it was mounted in)."""
+    return [name for _, name in socket.if_nameindex() if name.startswith(prefix)]
 
 
 def end(pids: list[int]) -> None:
